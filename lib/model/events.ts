@@ -1,0 +1,20 @@
+import type { Element } from 'ltx'
+import type { FederationError } from '../errors.ts'
+import type { SecurityLevel } from './level.ts'
+import type { Link } from './link.ts'
+import type { Peer } from './policy.ts'
+import type { PairStatus, Report, TraceEntry } from './report.ts'
+import type { Stanza } from './stanza.ts'
+
+/** What the engine tells, as it happens. There is no `error` event: what goes wrong is a `warning` or a rejected promise. */
+export interface FederationEvents {
+  'negotiation-started': { readonly id: string; readonly peer: Peer }
+  'negotiation-step': { readonly id: string; readonly peer: Peer; readonly entry: TraceEntry }
+  'negotiation-ended': { readonly id: string; readonly report: Report }
+  downgrade: { readonly id: string; readonly peer: Peer; readonly from: SecurityLevel; readonly to: SecurityLevel; readonly because: string }
+  'link-established': { readonly link: Link }
+  'link-closed': { readonly link: Link; readonly error: FederationError | undefined }
+  'pair-authenticated': { readonly link: Link; readonly pair: PairStatus }
+  'stanza-bounced': { readonly stanza: Element | Stanza; readonly error: FederationError }
+  warning: { readonly error: FederationError }
+}

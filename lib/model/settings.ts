@@ -1,0 +1,72 @@
+/** Deadlines, in milliseconds. `options.ts` holds each default with its reason. */
+export interface Timeouts {
+  /** DNS, all lookups of one domain together. */
+  readonly resolve: number
+  /** All addresses of one endpoint together. */
+  readonly connect: number
+  /** Each other step: a header with its features, the TLS handshake, a SASL exchange. */
+  readonly step: number
+  /** A whole negotiation, all attempts; for an incoming stream, until its first pair is authenticated. */
+  readonly negotiation: number
+  /** A dialback request until its answer. */
+  readonly dialback: number
+  /** A link on which nothing moved. */
+  readonly idle: number
+  /** Waiting for the peer's closing tag and for the socket to end. */
+  readonly close: number
+}
+
+/** Bounds on what a peer can make us hold. Sizes are bytes. */
+export interface Limits {
+  readonly stanzaBytes: number
+  readonly preAuthBytes: number
+  readonly depth: number
+  readonly attributes: number
+  readonly queuedStanzas: number
+  readonly queuedBytes: number
+  readonly incomingStreams: number
+  readonly incomingPerAddress: number
+  readonly verificationsPerStream: number
+  readonly verificationsPerAddress: number
+  readonly verificationsPerSender: number
+  readonly pairsPerStream: number
+  readonly endpoints: number
+}
+
+/** Which authorities may vouch for peers. */
+export interface Trust {
+  /** `bundled`: Node's copy of Mozilla's list. `system`: the operating system's bundle. Or PEM certificates: then no others. Default `bundled`. */
+  readonly default?: 'bundled' | 'system' | readonly string[]
+  /** PEM certificates trusted beside the default. */
+  readonly also?: readonly string[]
+  /** Per remote domain: `ca` beside the default, or with `only` instead of it. A partner's private CA vouches for nobody else. */
+  readonly forDomains?: readonly { readonly patterns: readonly string[]; readonly ca: readonly string[]; readonly only?: boolean }[]
+}
+
+/** The secret behind dialback keys (XEP-0185): at least 32 random bytes. `accepted` are former or future ones, for rotation. */
+export interface DialbackSecret {
+  readonly current: string | Buffer
+  readonly accepted?: readonly (string | Buffer)[]
+}
+
+export interface ListenOptions {
+  /** Default: all addresses. */
+  readonly host?: string
+  /** 0 takes a free port. */
+  readonly port: number
+  /** `direct`: TLS from the first byte (XEP-0368). Default `starttls`. */
+  readonly tls?: 'starttls' | 'direct'
+}
+
+/** Host, port and kind of TLS for one remote domain, instead of DNS (RFC 6120 §3.2.3). */
+export interface Override {
+  readonly host: string
+  readonly port?: number
+  readonly tls?: 'starttls' | 'direct'
+}
+
+/** A pre-shared password for SASL PLAIN with one explicitly configured peer. */
+export interface Password {
+  readonly username: string
+  readonly password: string
+}
