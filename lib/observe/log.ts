@@ -1,0 +1,72 @@
+import type { FederationError } from '../errors.ts'
+import type { DomainPair } from '../model/domain.ts'
+import type { FederationEvents } from '../model/events.ts'
+import type { Logger } from '../model/plugs.ts'
+import type { Peer } from '../model/policy.ts'
+import type { Report } from '../model/report.ts'
+
+type Lines = { readonly [E in keyof FederationEvents]: (logger: Logger, detail: FederationEvents[E]) => void }
+
+// Fields are picked one by one: what is not named here (keys, passwords, stanzas, raw headers) cannot reach a log.
+const LINES: Lines = {
+  'negotiation-started': (logger, { id, peer }) => logger.debug({ negotiation: id, ...about(peer) }, 'negotiation started'),
+  'negotiation-step': (logger, { id, peer, entry }) => {
+    const { step, outcome, code, took, message } = entry
+    logger.debug(
+      { negotiation: id, ...about(peer), step, outcome, code, took, ...(message === undefined ? {} : { reason: message }) },
+      'negotiation step'
+    )
+  },
+  'negotiation-ended': (logger, { id, report }) => logEnd(logger, id, report),
+  downgrade: (logger, { id, peer, from, to, because }) =>
+    logger.warn({ negotiation: id, ...about(peer), from, to, because }, `downgraded from ${from} to ${to}`),
+  'link-established': (logger, { link }) =>
+    logger.info(
+      { link: link.id, direction: link.direction, level: link.level, ...(link.tls === undefined ? {} : { tls: link.tls }) },
+      'link established'
+    ),
+  'link-closed': (logger, { link, error }) =>
+    logger.info({ link: link.id, direction: link.direction, ...aboutError(error) }, 'link closed'),
+  'pair-authenticated': (logger, { link, pair }) => {
+    const fields = {
+      link: link.id,
+      direction: link.direction,
+      ...pair.pair,
+      flow: pair.flow,
+      level: pair.level,
+      peerIdentity: pair.peerIdentity
+    }
+    if (pair.level === 'plain-dialback') logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
+    else logger.info(fields, 'pair authenticated')
+  },
+  'stanza-bounced': (logger, { error }) => logger.info(aboutError(error), 'stanza bounced'),
+  // Our own mistake is worth its stack; a peer's is said in full by the error's sentence.
+  warning: (logger, { error }) =>
+    logger.warn({ ...aboutError(error), ...(error.fault === 'us' ? { err: error.cause } : {}) }, error.message)
+}
+
+/** Writes the one log line of an event. Every downgrade and every unencrypted pair is a warning. */
+export function writeLine<E extends keyof FederationEvents>(logger: Logger, event: E, detail: FederationEvents[E]): void {
+  LINES[event](logger, detail)
+}
+
+function logEnd(logger: Logger, id: string, report: Report): void {
+  const fields = { negotiation: id, ...about(report.peer), took: report.endedAt - report.startedAt }
+  if (report.level !== undefined) logger.info({ ...fields, level: report.level }, 'negotiation ended')
+  else
+    logger.info(
+      { ...fields, code: report.error?.code, step: report.error?.step },
+      report.error?.message ?? 'negotiation ended without a link'
+    )
+}
+
+function about(peer: Peer): object {
+  const { direction, local, remote, address, purpose } = peer
+  return { direction, local, remote, purpose, ...(address === undefined ? {} : { address }) }
+}
+
+function aboutError(error: FederationError | undefined): object {
+  if (error === undefined) return {}
+  const pair: Partial<DomainPair> = error.pair ?? {}
+  return { code: error.code, fault: error.fault, reason: error.message, step: error.step, condition: error.condition, ...pair }
+}

@@ -1,0 +1,94 @@
+import type { FederationEvents } from '../model/events.ts'
+import type { SecurityLevel } from '../model/level.ts'
+import type { Link } from '../model/link.ts'
+import type { Metrics } from '../model/plugs.ts'
+import type { Report, TraceEntry } from '../model/report.ts'
+
+/** Every metric of the engine. Times are in seconds, as metric systems expect; label values come from small closed sets. */
+export const METRICS = {
+  /** Counter {direction, outcome: established|failed, code}. */
+  negotiations: 's2s_negotiations_total',
+  /** Histogram {direction, outcome}. */
+  negotiationSeconds: 's2s_negotiation_seconds',
+  /** Histogram {direction, step, outcome}. */
+  stepSeconds: 's2s_step_seconds',
+  /** Counter {direction, proof, level}: one for each pair. */
+  authenticated: 's2s_authenticated_total',
+  /** Counter {direction, verdict: valid|<kind of the first problem>}. */
+  certificates: 's2s_certificate_total',
+  /** Counter {direction, from, to}. */
+  downgrades: 's2s_downgrades_total',
+  /** Gauge {direction, encrypted: true|false}. */
+  links: 's2s_links',
+  /** Counter {code}. */
+  bounced: 's2s_stanzas_bounced_total',
+  /** Counter {code}. */
+  warnings: 's2s_warnings_total'
+} as const
+
+const SECOND = 1000
+
+type Recorders = { readonly [E in keyof FederationEvents]?: (detail: FederationEvents[E]) => void }
+
+/** Turns events into metrics. One for each engine: the gauge of links is counted here. */
+export class MetricsRecorder {
+  readonly #metrics: Metrics
+  readonly #open = new WeakSet<Link>()
+  readonly #counts = new Map<string, number>()
+  readonly #recorders: Recorders = {
+    'negotiation-step': ({ peer, entry }) => this.#step(peer.direction, entry),
+    'negotiation-ended': ({ report }) => this.#negotiation(report),
+    downgrade: ({ peer, from, to }) => this.#metrics.count(METRICS.downgrades, { direction: peer.direction, from, to }),
+    'link-established': ({ link }) => this.#opened(link),
+    'link-closed': ({ link }) => this.#closed(link),
+    'pair-authenticated': ({ link, pair }) =>
+      this.#metrics.count(METRICS.authenticated, { direction: link.direction, proof: proofOf(pair.level), level: pair.level }),
+    'stanza-bounced': ({ error }) => this.#metrics.count(METRICS.bounced, { code: error.code }),
+    warning: ({ error }) => this.#metrics.count(METRICS.warnings, { code: error.code })
+  }
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics
+  }
+
+  record<E extends keyof FederationEvents>(event: E, detail: FederationEvents[E]): void {
+    this.#recorders[event]?.(detail)
+  }
+
+  #step(direction: string, entry: TraceEntry): void {
+    if (entry.step === 'policy') return
+    this.#metrics.observe(METRICS.stepSeconds, entry.took / SECOND, { direction, step: entry.step, outcome: entry.outcome })
+    if (entry.step !== 'check-certificate') return
+    const { verdict } = entry.facts
+    this.#metrics.count(METRICS.certificates, { direction, verdict: verdict.valid ? 'valid' : (verdict.problems[0]?.kind ?? 'invalid') })
+  }
+
+  #negotiation(report: Report): void {
+    const direction = report.peer.direction
+    const outcome = report.level === undefined ? 'failed' : 'established'
+    this.#metrics.count(METRICS.negotiations, { direction, outcome, code: report.error?.code ?? 'ok' })
+    this.#metrics.observe(METRICS.negotiationSeconds, (report.endedAt - report.startedAt) / SECOND, { direction, outcome })
+  }
+
+  #opened(link: Link): void {
+    if (this.#open.has(link)) return
+    this.#open.add(link)
+    this.#gauge(link, 1)
+  }
+
+  #closed(link: Link): void {
+    if (this.#open.delete(link)) this.#gauge(link, -1)
+  }
+
+  #gauge(link: Link, change: 1 | -1): void {
+    const labels = { direction: link.direction, encrypted: String(link.tls !== undefined) }
+    const key = `${labels.direction} ${labels.encrypted}`
+    const count = (this.#counts.get(key) ?? 0) + change
+    this.#counts.set(key, count)
+    this.#metrics.gauge(METRICS.links, count, labels)
+  }
+}
+
+function proofOf(level: SecurityLevel): string {
+  return level === 'tls-dialback' || level === 'plain-dialback' ? 'dialback' : level
+}

@@ -1,0 +1,57 @@
+import { FederationError } from '../errors.ts'
+import type { FederationEvents } from '../model/events.ts'
+import type { Logger, Metrics } from '../model/plugs.ts'
+import { publish } from './channels.ts'
+import { writeLine } from './log.ts'
+import { MetricsRecorder } from './metrics.ts'
+
+export interface ObserverParts {
+  /** A child of it, bound to `component: 's2s'`, gets one line for each event. */
+  readonly logger?: Logger
+  readonly metrics?: Metrics
+  /** The typed listeners of the engine. */
+  readonly emit: <E extends keyof FederationEvents>(event: E, detail: FederationEvents[E]) => void
+}
+
+/**
+ * Where everything that happens is told, once: to the typed listeners, to `node:diagnostics_channel`, to the metrics and to the
+ * log. No listener, logger or metric system that throws ever reaches the negotiation it watches: it becomes a `warning`.
+ */
+export class Observer {
+  readonly #logger: Logger | undefined
+  readonly #metrics: MetricsRecorder | undefined
+  readonly #listeners: ObserverParts['emit']
+
+  constructor(by: ObserverParts) {
+    this.#logger = by.logger?.child({ component: 's2s' })
+    this.#metrics = by.metrics === undefined ? undefined : new MetricsRecorder(by.metrics)
+    this.#listeners = by.emit
+  }
+
+  emit<E extends keyof FederationEvents>(event: E, detail: FederationEvents[E]): void {
+    this.#guarded(event, 'the logger', () => {
+      if (this.#logger !== undefined) writeLine(this.#logger, event, detail)
+    })
+    this.#guarded(event, 'the metrics', () => this.#metrics?.record(event, detail))
+    this.#guarded(event, 'a diagnostics channel', () => publish(event, detail))
+    this.#guarded(event, 'a listener', () => this.#listeners(event, detail))
+  }
+
+  /** Something went wrong that has no caller to be told. */
+  warn(error: FederationError): void {
+    this.emit('warning', { error })
+  }
+
+  /** An observer failed. A `warning` says so, unless it was a warning that it failed on: that would go on for ever. */
+  failed(event: keyof FederationEvents, cause: unknown, what = 'a listener'): void {
+    if (event !== 'warning') this.warn(new FederationError('S2S_INTERNAL', { detail: `${what} threw on ${event}`, cause }))
+  }
+
+  #guarded(event: keyof FederationEvents, what: string, run: () => void): void {
+    try {
+      run()
+    } catch (cause) {
+      this.failed(event, cause, what)
+    }
+  }
+}
