@@ -99,6 +99,8 @@ export class FederationError extends Error {
   readonly stanzaErrorType: StanzaErrorType
   /** RFC 6120 §4.9.3, for ending the stream; undefined: it is closed without an error. */
   readonly streamCondition: string | undefined
+  /** The clause after the code's own sentence. */
+  readonly detail: string | undefined
   readonly [MARK] = true
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
@@ -114,6 +116,25 @@ export class FederationError extends Error {
     this.stanzaCondition = condition
     this.stanzaErrorType = type
     this.streamCondition = details.stream ?? facts.stream
+    this.detail = details.detail
+  }
+
+  /** The same error, saying where it happened; what it already says of that stays. */
+  located(where: { readonly step?: Step; readonly pair?: DomainPair }): FederationError {
+    const step = this.step ?? where.step
+    const pair = this.pair ?? where.pair
+    if (step === this.step && pair === this.pair) return this
+    const { detail, condition, cause, temporary, streamCondition } = this
+    return new FederationError(this.code, {
+      ...(detail === undefined ? {} : { detail }),
+      ...(condition === undefined ? {} : { condition }),
+      ...(step === undefined ? {} : { step }),
+      ...(pair === undefined ? {} : { pair }),
+      ...(streamCondition === undefined ? {} : { stream: streamCondition }),
+      bounce: [this.stanzaCondition, this.stanzaErrorType],
+      temporary,
+      cause
+    })
   }
 
   /** Whether a value is an error of this engine, from whichever copy of the package. */
