@@ -1,0 +1,231 @@
+import { isIP } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect, TLSSocket } from 'node:tls'
+import type { SecureContext } from 'node:tls'
+import { FederationError } from '../errors.ts'
+import { abortReason } from '../model/aborted.ts'
+import type { Credentials, Secured, Tls, TlsContext } from '../model/plugs.ts'
+import { readCredentials, secureContext } from './credentials.ts'
+
+const PROTOCOL = 'xmpp-server'
+
+/**
+ * The default {@link Tls}: Node's, in both roles, for STARTTLS and direct TLS (XEP-0368) alike, over TCP or any other duplex.
+ *
+ * It judges nothing: every certificate passes, and the chain is handed on as it was presented. TLS 1.2 is the floor; there are no
+ * tickets, no resumption and no renegotiation. The receiving role asks for a certificate, and refuses an ALPN list without
+ * `xmpp-server` with `no_application_protocol`; no ALPN at all is accepted ([XEP0368-e]).
+ *
+ * `Secured.duplex`: `end()` sends close_notify and ends the connection beneath, `destroy()` destroys both; when the peer ends, so
+ * do we. A truncation (FIN without close_notify) looks like an end, since Node does not tell them apart: only the closing tag of
+ * the stream says that all has arrived. An error that nobody heard, such as an alert right after the handshake, is in `duplex.errored`.
+ */
+export function nodeTls(): Tls {
+  return { createContext: credentials => new NodeContext(credentials), client, server }
+}
+
+/**
+ * Whether an error is the alert of a peer that refused our certificate (RFC 8446 §6.2: 42 to 49, and 116). Under TLS 1.3 it
+ * arrives after the initiating entity's handshake is done, as an error of the secured duplex ([ENG-CERT-b]).
+ */
+export function isCertificateAlert(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && CERTIFICATE_ALERTS.has(error.code)
+}
+
+const CERTIFICATE_ALERTS: ReadonlySet<string> = new Set([
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+  'ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+  'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED',
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'
+])
+
+class NodeContext implements TlsContext {
+  readonly chain: readonly Buffer[]
+  readonly #context: SecureContext
+
+  constructor(credentials: Credentials) {
+    const { context, chain } = readCredentials(credentials)
+    this.#context = context
+    this.chain = chain
+  }
+
+  static readonly of = (context: TlsContext | undefined): SecureContext | undefined => {
+    if (context === undefined) return undefined
+    if (context instanceof NodeContext) return context.#context
+    throw new FederationError('S2S_CONFIG', { detail: 'a TLS context was made by another Tls' })
+  }
+}
+
+let without: SecureContext | undefined
+const withoutCertificate = (): SecureContext => (without ??= secureContext())
+
+async function client(connection: Duplex, { context, servername, alpn, signal }: Parameters<Tls['client']>[1]): Promise<Secured> {
+  const socket = await begin(
+    connection,
+    signal,
+    () => Promise.resolve(NodeContext.of(context) ?? withoutCertificate()),
+    secureContext =>
+      connect({
+        socket: connection,
+        // RFC 6066 §3: names only. An empty one sends no extension.
+        servername: isIP(servername) === 0 ? servername : '',
+        ALPNProtocols: [...alpn],
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        secureContext
+      })
+  )
+  // Before our Finished has left, so has no certificate: the alert speaks of something else.
+  const ourShown = (): boolean => context !== undefined && socket.getFinished() !== undefined
+  return secured(await handshake(socket, connection, { ready: 'secureConnect', signal, ourShown }), servername)
+}
+
+async function server(connection: Duplex, { contextFor, signal }: Parameters<Tls['server']>[1]): Promise<Secured> {
+  let servername: string | undefined
+  let failure: unknown
+  const choose = async (name: string | undefined): Promise<SecureContext> => {
+    failure = undefined
+    try {
+      return NodeContext.of(await contextFor(name)) ?? withoutCertificate()
+    } catch (error) {
+      failure = error
+      return withoutCertificate()
+    }
+  }
+  const chooseNamed = (name: string): Promise<SecureContext> => choose((servername = name))
+  const socket = await begin(
+    connection,
+    signal,
+    () => choose(undefined),
+    unnamed => receivingSocket(connection, unnamed, chooseNamed)
+  )
+  try {
+    return secured(await handshake(socket, connection, { ready: 'secure', signal, ourShown: () => true }), servername)
+  } catch (error) {
+    // With nothing to show no handshake succeeds; why there was nothing says more.
+    throw failure !== undefined && FederationError.is(error) && error.code === 'S2S_TLS_HANDSHAKE' ? FederationError.from(failure) : error
+  }
+}
+
+/** `unnamed` serves peers that send no server name. A `choose` that rejects would end in a silent reset; it never does. */
+function receivingSocket(connection: Duplex, unnamed: SecureContext, choose: (name: string) => Promise<SecureContext>): TLSSocket {
+  return new TLSSocket(connection, {
+    isServer: true,
+    secureContext: unnamed,
+    requestCert: true,
+    rejectUnauthorized: false,
+    SNICallback: (name, done) => void choose(name).then(context => done(null, context)),
+    ALPNCallback: ({ protocols }) => (protocols.includes(PROTOCOL) ? PROTOCOL : undefined)
+  })
+}
+
+/** Starts a handshake on a connection that is still there. Whatever goes wrong, the connection is destroyed and its errors are heard. */
+async function begin(
+  connection: Duplex,
+  signal: AbortSignal,
+  choose: () => Promise<SecureContext>,
+  start: (context: SecureContext) => TLSSocket
+): Promise<TLSSocket> {
+  connection.on('error', () => undefined)
+  try {
+    assertOpen(connection, signal)
+    const context = await unlessAborted(choose(), signal)
+    assertOpen(connection, signal)
+    const socket = start(context)
+    tie(socket, connection)
+    return socket
+  } catch (error) {
+    connection.destroy()
+    throw FederationError.from(error)
+  }
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(abortReason(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function assertOpen(connection: Duplex, signal: AbortSignal): void {
+  if (signal.aborted) throw abortReason(signal)
+  if (connection.destroyed) throw failed('the connection was gone before it', connection.errored ?? undefined)
+}
+
+interface Handshake {
+  readonly ready: 'secure' | 'secureConnect'
+  readonly signal: AbortSignal
+  /** Whether the peer has seen our certificate. */
+  readonly ourShown: () => boolean
+}
+
+function handshake(socket: TLSSocket, connection: Duplex, { ready, signal, ourShown }: Handshake): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      socket.off(ready, onReady).off('error', onError).off('end', onEnd).off('close', onEnd)
+      signal.removeEventListener('abort', onAbort)
+    }
+    const fail = (error: FederationError): void => {
+      settle()
+      socket.destroy()
+      connection.destroy()
+      reject(error)
+    }
+    const onReady = (): void => {
+      settle()
+      resolve(socket)
+    }
+    const onError = (cause: Error): void => fail(isCertificateAlert(cause) && ourShown() ? refused(cause) : failed(reasonOf(cause), cause))
+    // A FIN in the middle of a handshake is an end or a close without an error.
+    const onEnd = (): void => fail(failed('the connection ended', connection.errored ?? undefined))
+    const onAbort = (): void => fail(abortReason(signal))
+    socket.on(ready, onReady).on('error', onError).on('end', onEnd).on('close', onEnd)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+/** From birth to the end: what ends one layer ends the other, and no error is without a listener. */
+function tie(socket: TLSSocket, connection: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  // Where no tls.Server is around it, a receiving TLSSocket tells of a broken record by this event alone, and stays open.
+  socket.on('_tlsError', (error: Error) => socket.destroy(error))
+  socket.on('end', () => socket.end())
+  socket.on('finish', () => connection.end())
+  socket.on('close', () => connection.destroy())
+  connection.on('close', () => socket.destroy())
+}
+
+/** The one place that reads the certificates of a peer, once: a second reading has lost them. They come in the order presented. */
+function secured(socket: TLSSocket, servername: string | undefined): Secured {
+  const chain: Buffer[] = []
+  for (let certificate = socket.getPeerX509Certificate(); certificate !== undefined; certificate = certificate.issuerCertificate)
+    chain.push(certificate.raw)
+  const protocol = socket.getProtocol() ?? 'unknown'
+  return {
+    duplex: socket,
+    chain,
+    facts: { protocol: protocol.replace(/^TLSv/, 'TLS '), cipher: socket.getCipher().standardName },
+    alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined,
+    servername
+  }
+}
+
+function refused(cause: Error): FederationError {
+  return new FederationError('S2S_CERTIFICATE_REFUSED', { detail: reasonOf(cause), cause })
+}
+
+function failed(detail: string, cause?: Error): FederationError {
+  return new FederationError('S2S_TLS_HANDSHAKE', { detail, cause })
+}
+
+/** OpenSSL's reason is a clause of its own; what Node adds around it is not for people. */
+function reasonOf(cause: Error): string {
+  if ('reason' in cause && typeof cause.reason === 'string') return cause.reason
+  return 'code' in cause && cause.code === 'ECONNRESET' ? 'the connection was reset' : cause.message
+}
