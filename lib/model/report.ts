@@ -47,7 +47,8 @@ export type TraceEntry =
     >
   | Entry<'negotiate-tls', { readonly protocol?: string; readonly cipher?: string; readonly requiredByPeer: boolean }>
   | Entry<'check-certificate', { readonly verdict: CertificateVerdict; readonly use?: CertificateUse; readonly ours: OwnCertificate }>
-  | Entry<'sasl-external' | 'sasl-plain', { readonly condition?: string; readonly text?: string }>
+  | Entry<'sasl-external', { readonly condition?: string; readonly text?: string }>
+  | Entry<'sasl-plain', { readonly condition?: string; readonly text?: string }>
   | Entry<
       'dialback',
       {

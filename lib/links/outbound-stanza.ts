@@ -1,0 +1,40 @@
+import { Element } from 'ltx'
+import { FederationError } from '../errors.ts'
+import { parseAddress } from '../model/address.ts'
+import type { DomainPair } from '../model/domain.ts'
+import type { Stanza } from '../model/stanza.ts'
+import { isStanzaName } from '../xml/stanza.ts'
+import { serialize } from '../xml/writer.ts'
+
+/** A stanza ready to leave: the pair it belongs to, and its bytes. */
+export interface OutboundStanza {
+  readonly pair: DomainPair
+  readonly xml: string | Buffer
+  readonly size: number
+}
+
+/**
+ * Reads who a stanza is from and for, and serialises it (RFC 6120 §8.1, §4.8.2).
+ *
+ * @throws FederationError `S2S_ADDRESS` when it is no stanza, lacks an address, or holds what XML cannot carry
+ */
+export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
+  if (stanza instanceof Element) return fromElement(stanza)
+  const xml = stanza.bytes
+  return { pair: { sender: stanza.from.domain, target: stanza.to.domain }, xml, size: xml.length }
+}
+
+function fromElement(element: Element): OutboundStanza {
+  if (!isStanzaName(element.getName())) throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()}/> is not a message, a presence or an iq` })
+  const from: unknown = element.attrs['from']
+  const to: unknown = element.attrs['to']
+  const xml = serialize(element)
+  return { pair: { sender: domainOf(from, 'from'), target: domainOf(to, 'to') }, xml, size: Buffer.byteLength(xml) }
+}
+
+function domainOf(text: unknown, attribute: 'from' | 'to'): DomainPair['sender'] {
+  if (typeof text !== 'string' || text === '') throw new FederationError('S2S_ADDRESS', { detail: `the stanza has no ${attribute}` })
+  const address = parseAddress(text)
+  if (address === undefined) throw new FederationError('S2S_ADDRESS', { detail: `${attribute} ${JSON.stringify(text.slice(0, 80))} is not an address` })
+  return address.domain
+}

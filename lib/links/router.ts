@@ -1,0 +1,91 @@
+import type { Element } from 'ltx'
+import type { LocalServer } from '../auth/local-server.ts'
+import { FederationError } from '../errors.ts'
+import { pairKey } from '../model/domain.ts'
+import type { DomainPair } from '../model/domain.ts'
+import type { Delivery, Stanza } from '../model/stanza.ts'
+import { outboundStanza } from './outbound-stanza.ts'
+import type { OutboundStanza } from './outbound-stanza.ts'
+import type { OutgoingLink } from './outgoing-link.ts'
+import { Route } from './route.ts'
+import type { Dial } from './route.ts'
+
+const ROUTES_BEFORE_SWEEP = 1024
+
+/** Finds the route of each stanza. A route is made on first use and forgotten when nothing would be lost by it. */
+export class Router {
+  readonly #server: LocalServer
+  readonly #dial: Dial
+  readonly #routes = new Map<string, Route>()
+  #sweepAt = ROUTES_BEFORE_SWEEP
+  #stopped: FederationError | undefined
+
+  constructor(server: LocalServer, dial: Dial) {
+    this.#server = server
+    this.#dial = dial
+  }
+
+  /** Ends exactly once: how the stanza left, or why it did not. Not awaiting it ends no process. */
+  send(stanza: Element | Stanza): Promise<Delivery> {
+    const promise = new Promise<Delivery>((resolve, reject) => {
+      const failed = (error: FederationError): void => {
+        this.#server.observer.emit('stanza-bounced', { stanza, error })
+        reject(error)
+      }
+      try {
+        const { pair, xml, size } = this.#checked(stanza)
+        this.#routeOf(pair).send({ xml, size, sent: resolve, failed })
+      } catch (error) {
+        failed(FederationError.from(error))
+      }
+    })
+    promise.catch(() => undefined)
+    return promise
+  }
+
+  /** The pair's link, negotiated if there is none. */
+  async open(pair: DomainPair): Promise<OutgoingLink> {
+    if (this.#stopped !== undefined) throw this.#stopped
+    return await this.#routeOf(checkedPair(pair, this.#server)).open()
+  }
+
+  /** Takes nothing more, and fails what still waits. */
+  stop(error: FederationError): void {
+    this.#stopped = error
+    for (const route of this.#routes.values()) route.clear(error)
+  }
+
+  #checked(stanza: Element | Stanza): OutboundStanza {
+    if (this.#stopped !== undefined) throw this.#stopped
+    const outbound = outboundStanza(stanza)
+    checkedPair(outbound.pair, this.#server)
+    return outbound
+  }
+
+  #routeOf(pair: DomainPair): Route {
+    const key = pairKey(pair)
+    const known = this.#routes.get(key)
+    if (known !== undefined) return known
+    if (this.#routes.size >= this.#sweepAt) this.#sweep()
+    const route = new Route(pair, this.#server, this.#dial)
+    this.#routes.set(key, route)
+    return route
+  }
+
+  #sweep(): void {
+    for (const [key, route] of this.#routes) if (route.isIdle) this.#routes.delete(key)
+    this.#sweepAt = Math.max(ROUTES_BEFORE_SWEEP, this.#routes.size * 2)
+  }
+}
+
+/**
+ * Whether a pair is ours to open.
+ *
+ * @throws FederationError `S2S_ADDRESS` when its sender is not hosted here, `S2S_LOCAL_DOMAIN` when its target is
+ */
+export function checkedPair(pair: DomainPair, server: LocalServer): DomainPair {
+  const { sender, target } = pair
+  if (!server.hosted.has(sender)) throw new FederationError('S2S_ADDRESS', { pair, detail: `${sender} is not a domain of this engine` })
+  if (server.hosted.has(target)) throw new FederationError('S2S_LOCAL_DOMAIN', { pair, detail: `${sender} and ${target}` })
+  return pair
+}

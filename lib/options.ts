@@ -1,0 +1,221 @@
+import { FederationError } from './errors.ts'
+import { domain } from './model/domain.ts'
+import type { Domain } from './model/domain.ts'
+import type { Link } from './model/link.ts'
+import type { Clock, Credentials, KeyStore, Logger, Metrics, Resolver, Tls, Transport } from './model/plugs.ts'
+import type { Guard, Policy } from './model/policy.ts'
+import type { PairStatus } from './model/report.ts'
+import type { DialbackSecret, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
+import type { Stanza } from './model/stanza.ts'
+
+/** Where a delivered stanza came in. */
+export interface StanzaContext {
+  readonly link: Link
+  readonly pair: PairStatus
+}
+
+/** Everything that can be said to {@link createFederation}. Times are milliseconds, sizes bytes. Only `domains` and `onStanza` are needed. */
+export interface FederationOptions {
+  /** The domains this engine speaks for, and what each shows the world. undefined: hosted without a certificate. */
+  readonly domains: Readonly<Record<string, Credentials | undefined>> | KeyStore
+  /** Whose certificate is shown, and whose name a response header has, when nobody is named. Default: the first domain. */
+  readonly defaultDomain?: string
+  /** Called for each stanza of an authenticated pair, in order. A promise keeps the stream from being read until it settles. */
+  readonly onStanza: (stanza: Stanza, on: StanzaContext) => void | Promise<void>
+  /** Default: `policies.ladder()`, which also answers what this policy leaves open. */
+  readonly policy?: Policy
+  readonly guards?: readonly Guard[]
+  readonly trust?: Trust
+  /** Default: STARTTLS on port 5269 of all addresses. `false`: no listener; dialback then needs one elsewhere. */
+  readonly listen?: readonly ListenOptions[] | false
+  readonly overrides?: Readonly<Record<string, Override>>
+  /** SASL PLAIN with explicitly configured peers, by remote domain; only inside TLS with a certificate that authenticates. */
+  readonly passwords?: Readonly<Record<string, Password>>
+  /** Default: random at each start. Give one where several nodes serve a domain (XEP-0185). */
+  readonly dialbackSecret?: DialbackSecret
+  /** Whether addresses from DNS may be private, loopback or link-local. Default false. */
+  readonly allowPrivateAddresses?: boolean
+  readonly resolver?: Resolver
+  readonly transport?: Transport
+  readonly tls?: Tls
+  readonly timeouts?: Partial<Timeouts>
+  readonly limits?: Partial<Limits>
+  /** A pino logger, or anything alike. Default: none. */
+  readonly logger?: Logger
+  readonly metrics?: Metrics
+  readonly clock?: Clock
+  /** Numbers in [0, 1) for SRV weights and retry times; never for secrets. */
+  readonly random?: () => number
+}
+
+/** Each deadline with its reason. */
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  /** Two servers, two tries of 5 s would be 20; a peer that is given up a little early is found again by the retry. */
+  resolve: 15_000,
+  /** Every address gets its 250 ms start; TCP's own second SYN comes after 1 s, its third after 3 s. */
+  connect: 10_000,
+  /** Prosody's Nagle delay and a slow handshake fit in; a stalled peer is noticed while somebody still waits. */
+  step: 15_000,
+  /** The budget of protocol practice (60–120 s): a sender learns of the failure while the conversation still matters. */
+  negotiation: 60_000,
+  /** The receiving server has to resolve, connect and handshake on its own before it can answer. */
+  dialback: 30_000,
+  /** Servers keep idle links from 10 minutes to an hour. */
+  idle: 1_800_000,
+  /** What Prosody and Openfire give a closing peer. */
+  close: 5_000
+}
+
+/** Each limit with its reason. */
+export const DEFAULT_LIMITS: Limits = {
+  /** What Prosody and ejabberd take after authentication. */
+  stanzaBytes: 524_288,
+  /** No negotiation element comes near: certificates are not in XML. RFC 6120 §13.12 forbids less than 10000. */
+  preAuthBytes: 65_536,
+  /** Real stanzas stay below 20 levels. */
+  depth: 100,
+  attributes: 100,
+  /** A pair's burst while its link is being negotiated. */
+  queuedStanzas: 1_000,
+  queuedBytes: 8_388_608,
+  /** About 65 kB each with TLS: 650 MB at the most. */
+  incomingStreams: 10_000,
+  /** One server seldom needs more than one stream per pair; a shared IPv6 /64 counts as one address. */
+  incomingPerAddress: 100,
+  /** Each verification is a connection that a stranger makes us open (XEP-0220 §3.1). */
+  verificationsPerStream: 16,
+  verificationsPerAddress: 64,
+  verificationsPerSender: 16,
+  pairsPerStream: 256,
+  /** SRV answers with a thousand targets are an attack. */
+  endpoints: 16
+}
+
+const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
+
+const KEYS: Readonly<Record<keyof FederationOptions, true>> = {
+  domains: true,
+  defaultDomain: true,
+  onStanza: true,
+  policy: true,
+  guards: true,
+  trust: true,
+  listen: true,
+  overrides: true,
+  passwords: true,
+  dialbackSecret: true,
+  allowPrivateAddresses: true,
+  resolver: true,
+  transport: true,
+  tls: true,
+  timeouts: true,
+  limits: true,
+  logger: true,
+  metrics: true,
+  clock: true,
+  random: true
+}
+
+/** Options after checking, with every default in place. */
+export interface Settings {
+  readonly timeouts: Timeouts
+  readonly limits: Limits
+  readonly listen: readonly Required<Pick<ListenOptions, 'port' | 'tls'>>[] & readonly ListenOptions[]
+  readonly overrides: ReadonlyMap<Domain, Override>
+  readonly passwords: ReadonlyMap<Domain, Password>
+}
+
+/**
+ * Checks options and fills in the defaults. Called once by `createFederation`.
+ *
+ * @throws FederationError `S2S_CONFIG` whose message names the key
+ */
+export function settingsFrom(options: FederationOptions): Settings {
+  checkKeys(options, KEYS, 'options')
+  if (typeof options.onStanza !== 'function') throw bad('onStanza', 'is missing: a function that takes each stanza')
+  if (typeof options.domains !== 'object') throw bad('domains', 'is missing: an object from domain to credentials, or a KeyStore')
+  checkSecret(options.dialbackSecret)
+  return {
+    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
+    limits: numbers('limits', options.limits, DEFAULT_LIMITS, key => LEAST[key] ?? 1),
+    listen: listeners(options.listen),
+    overrides: byDomain('overrides', options.overrides, checkOverride),
+    passwords: byDomain('passwords', options.passwords, checkPassword)
+  }
+}
+
+/** @throws FederationError `S2S_CONFIG` naming the first key that is not known */
+export function checkKeys(given: object, known: Readonly<Record<string, true>>, where: string): void {
+  for (const key of Object.keys(given)) {
+    if (!Object.hasOwn(known, key)) throw new FederationError('S2S_CONFIG', { detail: `${where}.${key} is not known; known are ${Object.keys(known).join(', ')}` })
+  }
+}
+
+function bad(key: string, problem: string): FederationError {
+  return new FederationError('S2S_CONFIG', { detail: `options.${key} ${problem}` })
+}
+
+function numbers<T extends { readonly [K in keyof T]: number }>(name: string, given: Partial<T> | undefined, defaults: T, least: (key: keyof T) => number): T {
+  if (given === undefined) return defaults
+  checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
+  const merged = { ...defaults }
+  for (const key of Object.keys(defaults) as (keyof T & string)[]) {
+    const value = given[key]
+    if (value === undefined) continue
+    if (!Number.isSafeInteger(value) || value < least(key)) throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
+    merged[key] = value
+  }
+  return merged
+}
+
+function listeners(given: FederationOptions['listen']): Settings['listen'] {
+  if (given === false) return []
+  const all = given ?? [{ port: 5269 }]
+  if (!Array.isArray(all)) throw bad('listen', 'has to be a list of { host, port, tls }, or false')
+  return all.map((each: ListenOptions, index) => {
+    checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
+    if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
+    if (each.tls !== undefined && each.tls !== 'starttls' && each.tls !== 'direct') throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
+    return { ...each, tls: each.tls ?? 'starttls' }
+  })
+}
+
+function byDomain<T extends object>(key: string, given: Readonly<Record<string, T>> | undefined, check: (value: T, where: string) => void): ReadonlyMap<Domain, T> {
+  const map = new Map<Domain, T>()
+  for (const [name, value] of Object.entries(given ?? {})) {
+    check(value, `${key}[${JSON.stringify(name)}]`)
+    map.set(hostedName(name, key), value)
+  }
+  return map
+}
+
+function hostedName(name: string, key: string): Domain {
+  try {
+    return domain(name)
+  } catch (cause) {
+    throw new FederationError('S2S_CONFIG', { detail: `options.${key} names ${JSON.stringify(name)}, which is not a domain`, cause })
+  }
+}
+
+function checkOverride(value: Override, where: string): void {
+  checkKeys(value, { host: true, port: true, tls: true }, `options.${where}`)
+  if (typeof value.host !== 'string' || value.host === '') throw bad(`${where}.host`, 'is missing')
+  if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535)) throw bad(`${where}.port`, 'has to be a port number')
+  if (value.tls !== undefined && value.tls !== 'starttls' && value.tls !== 'direct') throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
+}
+
+function checkPassword(value: Password, where: string): void {
+  checkKeys(value, { username: true, password: true }, `options.${where}`)
+  for (const field of ['username', 'password'] as const) {
+    const text: unknown = value[field]
+    if (typeof text !== 'string' || text === '' || text.includes('\0')) throw bad(`${where}.${field}`, 'has to be text without NUL')
+  }
+}
+
+function checkSecret(secret: DialbackSecret | undefined): void {
+  if (secret === undefined) return
+  checkKeys(secret, { current: true, accepted: true }, 'options.dialbackSecret')
+  for (const each of [secret.current, ...(secret.accepted ?? [])]) {
+    if (Buffer.byteLength(each) < 32) throw bad('dialbackSecret', 'has to be at least 32 bytes long')
+  }
+}

@@ -1,0 +1,133 @@
+import type { Duplex } from 'node:stream'
+import { FederationError } from '../errors.ts'
+import type { CertificateVerdict } from '../model/certificate.ts'
+import type { Attempt } from '../model/endpoint.ts'
+import type { CertificateUse } from '../model/level.ts'
+import type { Secured } from '../model/plugs.ts'
+import { firstAttempt, nextAttempt } from '../rules/next-attempt.ts'
+import { proofsToTry } from '../rules/proofs.ts'
+import { describeProblems } from '../rules/sentences.ts'
+import { chooseTls } from '../rules/tls-choice.ts'
+import type { XmlStream } from '../xml/stream.ts'
+import type { Evidence } from '../auth/evidence.ts'
+import type { Negotiation } from './negotiation.ts'
+import { prove, skipUntried } from './prove.ts'
+import type { StepFacts } from './step-facts.ts'
+import { checkFrom, dial, directTls, openStream, resolveEndpoints, restartStream, startTls } from './steps.ts'
+import type { OpenStream } from './steps.ts'
+
+/** A stream as far as identity: in clear, or inside TLS with what the certificate may be used for. */
+export interface ReadyStream extends OpenStream {
+  readonly tls: { readonly secured: Secured; readonly verdict: CertificateVerdict; readonly use: CertificateUse } | undefined
+}
+
+/** A stream on which our identity was proved: what a link is made of. */
+export interface AuthenticatedStream extends ReadyStream {
+  readonly evidence: Evidence
+}
+
+/** What a negotiation is for, once it has a stream: proving a pair, or asking an authoritative server. */
+export type Goal<T> = (ready: ReadyStream, attempt: Attempt, n: Negotiation) => Promise<T>
+
+/** From a domain pair to what it was for, or the first failure that mattered (RFC 6120 §5–6, XEP-0178, XEP-0220). */
+export async function negotiateOutgoing<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
+  if ((await n.ask.admit()) === 'refuse') throw n.refused('admit')
+  const { endpoints } = await n.step('resolve', (facts, signal) => resolveEndpoints(n, facts, signal))
+  n.endpoints = endpoints
+  let attempt = firstAttempt(endpoints)
+  while (attempt !== undefined) {
+    n.begin(attempt)
+    try {
+      return await runAttempt(attempt, n, goal)
+    } catch (error) {
+      if (n.signal.aborted) throw n.calledOff(error)
+      n.record(error)
+      attempt = nextAttempt(n.history, endpoints, n.clamps())
+    }
+  }
+  throw n.firstFailure()
+}
+
+/** One connection, as far up the ladder as it goes. Each stream owns its connection from birth and ends it if the rest fails. */
+async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): Promise<T> {
+  if (attempt.endpoint.tls === 'direct' && n.ask.tls() === 'never') throw n.refused('tls')
+  const connection = await n.step('connect', (facts, signal) => dial(attempt, n, facts, signal))
+  if (attempt.endpoint.tls === 'direct') {
+    return await runSecured(await n.step('negotiate-tls', (facts, signal) => directTls(connection, n, facts, signal)), attempt, n, goal)
+  }
+  const clear = await n.step('open-stream', (facts, signal) => openStream(connection, false, n, facts, signal))
+  return await owning(clear.stream, n, async () => {
+    const wish = n.ask.tls()
+    const choice = chooseTls(wish, attempt, clear.features)
+    if (choice === 'give-up') throw n.refused('tls')
+    if (choice === 'starttls') {
+      if (clear.header.version === undefined) throw n.fail('S2S_TLS_NOT_OFFERED', { detail: 'the peer speaks a version before 1.0', step: 'negotiate-tls' })
+      return await runSecured(await n.step('negotiate-tls', (facts, signal) => startTls(clear, n, facts, signal)), attempt, n, goal)
+    }
+    if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0) throw n.fail('S2S_TLS_NOT_OFFERED', { step: 'negotiate-tls' })
+    n.skip('negotiate-tls', attempt.encryption === 'none' ? 'reconnected-without-tls' : wish === 'never' ? 'policy-never' : 'tls-not-offered')
+    return await goal({ ...clear, tls: undefined }, attempt, n)
+  })
+}
+
+/** Inside TLS nothing that was learned in clear counts. The certificate is judged before our first byte. */
+async function runSecured<T>(secured: Secured, attempt: Attempt, n: Negotiation, goal: Goal<T>): Promise<T> {
+  const { verdict, use } = await n.step('check-certificate', facts => {
+    facts.verdict = n.judge(secured.chain)
+    facts.use = n.ask.certificate(facts.verdict).answer
+    if (facts.use === 'reject') return rejectCertificate(secured.duplex, facts.verdict, n)
+    return Promise.resolve({ verdict: facts.verdict, use: facts.use })
+  })
+  const opened = await n.step('open-stream', (facts, signal) => openStream(secured.duplex, true, n, facts, signal))
+  return await owning(opened.stream, n, async () => {
+    checkFrom(opened.header, use === 'authenticate', n)
+    return await goal({ ...opened, tls: { secured, verdict, use } }, attempt, n)
+  })
+}
+
+/** RFC 6120 §13.7.2: the TCP connection is closed, without XML. */
+function rejectCertificate(connection: Duplex, verdict: CertificateVerdict, n: Negotiation): Promise<never> {
+  connection.destroy()
+  return Promise.reject(n.fail('S2S_CERTIFICATE', { detail: describeProblems(verdict) }))
+}
+
+/** The goal of a negotiation for stanzas: each proof that policy wants, the peer offers and the certificate allows; best first. */
+export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n) => {
+  const { encrypted } = ready.stream
+  const wish = n.ask.proofs(encrypted, ready.tls?.use)
+  const floor = n.ask.minimumLevel()
+  const proofs = proofsToTry(wish, n.proofFacts(ready, floor), attempt)
+  skipUntried(wish, proofs, ready, attempt, n)
+  for (const proof of proofs) {
+    n.position.proof = proof
+    const proved = await n.step(proof, (facts: StepFacts<typeof proof>) => prove(proof, ready, n, facts))
+    if (!FederationError.is(proved)) return await establish(proved, ready, n)
+    n.position.streamLives = true
+    const { answer } = n.record(proved)
+    if (answer !== 'next-proof') throw proved
+    n.position.streamLives = false
+  }
+  n.position.proof = undefined
+  throw n.fail('S2S_NO_PROOF_LEFT', { step: 'establish' })
+}
+
+/** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */
+async function establish(evidence: Evidence, ready: ReadyStream, n: Negotiation): Promise<AuthenticatedStream> {
+  const { stream } = ready
+  const restarted = evidence.proof === 'dialback' ? ready : await n.step('open-stream', (facts, signal) => restartStream(stream, n, facts, signal))
+  return await n.step('establish', facts => {
+    facts.level = evidence.level
+    stream.allowStanzas()
+    return Promise.resolve({ ...ready, ...restarted, evidence })
+  })
+}
+
+/** Ends the stream when what was to happen on it fails; hands it on otherwise. */
+async function owning<T>(stream: XmlStream, n: Negotiation, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    n.server.background(stream.end(FederationError.from(error)))
+    throw error
+  }
+}

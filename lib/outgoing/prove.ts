@@ -1,0 +1,45 @@
+import type { Evidence } from '../auth/evidence.ts'
+import { proveByDialback } from '../auth/dialback-initiating.ts'
+import { proveBySasl } from '../auth/sasl-initiating.ts'
+import type { FederationError } from '../errors.ts'
+import type { Attempt } from '../model/endpoint.ts'
+import type { Proof } from '../model/level.ts'
+import type { PairStatus } from '../model/report.ts'
+import type { ReadyStream } from './negotiate.ts'
+import type { Negotiation } from './negotiation.ts'
+import type { StepFacts } from './step-facts.ts'
+
+/** Runs one proof. A refusal after which the stream lives on is returned, not thrown. */
+export async function prove(proof: Proof, ready: ReadyStream, n: Negotiation, facts: StepFacts<Proof>): Promise<Evidence | FederationError> {
+  const { pair, server } = n
+  const peerIdentity = identityOf(ready)
+  if (proof === 'dialback') {
+    const streamId = ready.header.id
+    if (streamId === undefined) throw n.fail('S2S_NOT_WELL_FORMED', { detail: 'the stream header has no id, so no key can be made', stream: 'undefined-condition' })
+    return await proveByDialback(ready.stream, { pair, streamId, secret: server.dialbackSecrets.current, peerIdentity }, facts)
+  }
+  if (peerIdentity === 'dns') throw n.fail('S2S_INTERNAL', { detail: 'SASL on a stream whose certificate does not authenticate the peer' })
+  const password = proof === 'sasl-plain' ? server.passwords.get(pair.target) : undefined
+  return await proveBySasl(proof === 'sasl-plain' ? 'PLAIN' : 'EXTERNAL', ready.stream, { pair, peerIdentity, ...(password === undefined ? {} : { password }) }, facts)
+}
+
+/** How we know who the peer is: by its certificate only where policy lets that authenticate, by DNS otherwise. */
+function identityOf({ tls }: ReadyStream): PairStatus['peerIdentity'] {
+  if (tls?.use !== 'authenticate') return 'dns'
+  return tls.verdict.proof === 'pin' ? 'pin' : 'pkix'
+}
+
+/** The trace names each stronger proof that is not even tried, and why: the answer to "why only dialback?". */
+export function skipUntried(wish: readonly Proof[], proofs: readonly Proof[], ready: ReadyStream, attempt: Attempt, n: Negotiation): void {
+  if (proofs.includes('sasl-external')) return
+  n.skip('sasl-external', reason(wish, ready, attempt, n))
+}
+
+function reason(wish: readonly Proof[], ready: ReadyStream, attempt: Attempt, n: Negotiation): string {
+  if (ready.tls === undefined) return 'not-encrypted'
+  if (attempt.skipProofs.includes('sasl-external')) return 'failed-before'
+  if (ready.tls.use !== 'authenticate') return 'certificate-not-valid'
+  if (!wish.includes('sasl-external')) return n.peer.ours === 'trusted' ? 'policy' : 'own-certificate'
+  if (n.peer.ours === 'missing') return 'own-certificate'
+  return 'not-offered'
+}

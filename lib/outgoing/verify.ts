@@ -1,0 +1,53 @@
+import { askAuthority } from '../auth/dialback-initiating.ts'
+import type { VerificationRequest } from '../auth/dialback-initiating.ts'
+import type { LocalServer } from '../auth/local-server.ts'
+import { reversed } from '../model/domain.ts'
+import type { TraceEntry, VerifiedOver } from '../model/report.ts'
+import { createId } from './id.ts'
+import { negotiateOutgoing } from './negotiate.ts'
+import type { Goal } from './negotiate.ts'
+import { Negotiation } from './negotiation.ts'
+
+/** What the authoritative server said, and how far that can be relied on. */
+export interface Verification {
+  readonly answer: 'valid' | 'invalid' | 'error'
+  readonly condition?: string
+  readonly verifiedOver: VerifiedOver
+  /** What the authoritative server presented, DER, leaf first: for the same-certificate comparison of XEP-0344. */
+  readonly peerCertificate: readonly Buffer[]
+  readonly trace: readonly TraceEntry[]
+}
+
+/**
+ * The receiving server's call to the authoritative server (XEP-0220 §2.1.2), on a connection of its own that ends with the answer.
+ * Policy is asked with the purpose `verification`.
+ *
+ * @throws FederationError when the authoritative server could not be reached or asked
+ */
+export async function verifyKey(request: VerificationRequest, server: LocalServer, signal: AbortSignal): Promise<Verification> {
+  const pair = reversed(request.pair)
+  const ours = await server.ourCertificate(pair.sender)
+  const n = new Negotiation(server, { id: createId(), pair, purpose: 'verification', ours, rulebook: server.rulebook(), signal })
+  server.observer.emit('negotiation-started', { id: n.id, peer: n.peer })
+  try {
+    return await negotiateOutgoing(n, asking(request))
+  } finally {
+    n.finish()
+  }
+}
+
+function asking(request: VerificationRequest): Goal<Verification> {
+  return async (ready, _attempt, n) => {
+    const verifiedOver: VerifiedOver = ready.tls === undefined ? 'clear' : ready.tls.use === 'authenticate' ? 'verified-tls' : 'tls'
+    const said = await n.step('dialback', async facts => {
+      facts.pair = request.pair
+      facts.verifiedOver = verifiedOver
+      const answer = await askAuthority(ready.stream, request)
+      facts.answer = answer.answer
+      if (answer.condition !== undefined) facts.condition = answer.condition
+      return answer
+    })
+    n.server.background(ready.stream.end())
+    return { ...said, verifiedOver, peerCertificate: ready.tls?.secured.chain ?? [], trace: n.trace }
+  }
+}

@@ -1,0 +1,52 @@
+import type { Element } from 'ltx'
+import { FederationError } from '../errors.ts'
+import type { StanzaErrorType } from '../errors.ts'
+import { escapeText } from '../rules/escape.ts'
+import { NS_STREAM_ERRORS } from './namespaces.ts'
+
+const CONDITIONS = new Set([
+  'bad-format',
+  'bad-namespace-prefix',
+  'conflict',
+  'connection-timeout',
+  'host-gone',
+  'host-unknown',
+  'improper-addressing',
+  'internal-server-error',
+  'invalid-from',
+  'invalid-namespace',
+  'invalid-xml',
+  'not-authorized',
+  'not-well-formed',
+  'policy-violation',
+  'remote-connection-failed',
+  'reset',
+  'resource-constraint',
+  'restricted-xml',
+  'see-other-host',
+  'system-shutdown',
+  'undefined-condition',
+  'unsupported-encoding',
+  'unsupported-feature',
+  'unsupported-stanza-type',
+  'unsupported-version'
+])
+/** Names of RFC 3920 that are still seen. */
+const SYNONYMS = new Map([['xml-not-well-formed', 'not-well-formed']])
+const LATER = new Set(['conflict', 'connection-timeout', 'internal-server-error', 'reset', 'resource-constraint', 'system-shutdown', 'see-other-host', 'remote-connection-failed'])
+const NOT_FOUND: readonly [string, StanzaErrorType] = ['remote-server-not-found', 'cancel']
+
+/**
+ * The error that a received `<stream:error/>` stands for (RFC 6120 §4.9). The text is for readers and logs; it never changes what
+ * is done. An unknown condition is `undefined-condition`, with its name in the message.
+ */
+export function receivedStreamError(error: Element): FederationError {
+  const child = error.getChildElements().find(each => each.getNS() === NS_STREAM_ERRORS && each.getName() !== 'text')
+  const name = child?.getName() ?? 'undefined-condition'
+  const known = SYNONYMS.get(name) ?? name
+  const condition = CONDITIONS.has(known) ? known : 'undefined-condition'
+  const text = error.getChildText('text', NS_STREAM_ERRORS) ?? undefined
+  const detail = escapeText(text === undefined || text === '' ? name : `${name}, ${text}`)
+  const gone = condition === 'host-unknown' || condition === 'host-gone'
+  return new FederationError('S2S_STREAM_ERROR_RECEIVED', { detail, condition, temporary: LATER.has(condition), ...(gone ? { bounce: NOT_FOUND } : {}) })
+}

@@ -1,0 +1,302 @@
+import type { Duplex } from 'node:stream'
+import { FederationError } from '../errors.ts'
+import type { Clock } from '../model/plugs.ts'
+import type { Limits } from '../model/settings.ts'
+import { Framer } from './framer.ts'
+import type { CloseFrame, ElementFrame, Frame, HeaderFrame } from './framer.ts'
+import { NS_STREAMS } from './namespaces.ts'
+import { receivedStreamError } from './stream-error.ts'
+import { streamErrorXml } from './writer.ts'
+
+export interface XmlStreamOptions {
+  readonly limits: Limits
+  readonly encrypted: boolean
+  readonly clock: Clock
+  /** Milliseconds to wait for the peer's closing tag, and again for the connection to end. */
+  readonly closeTimeout: number
+}
+
+/** Called once when the socket took the bytes, or with the error that kept it from doing so. */
+export type Taken = (error: Error | undefined) => void
+
+const HEADER_BYTES = 16_384
+const CLOSING_TAG = '</stream:stream>'
+
+/**
+ * One XML stream over one duplex (RFC 6120 §4): frames in, text out. It owns the duplex until {@link detach} gives it back, and
+ * listens for its errors from the first moment. There is one reader at a time. Everything written in one event-loop turn leaves
+ * in one write.
+ */
+export class XmlStream {
+  readonly encrypted: boolean
+  readonly #duplex: Duplex
+  readonly #options: XmlStreamOptions
+  #framer: Framer
+  #outgoing: (string | Buffer)[] = []
+  #taken: Taken[] = []
+  #flushing: NodeJS.Immediate | undefined
+  #failure: FederationError | undefined
+  #wake: (() => void) | undefined
+  #closingSent = false
+  #closingReceived = false
+  #detached = false
+  #released = false
+  #elementBytes: number
+  /** When bytes last arrived, on the engine's clock: white space counts (RFC 6120 §4.6.1). */
+  lastHeard: number
+
+  constructor(duplex: Duplex, options: XmlStreamOptions) {
+    this.#duplex = duplex
+    this.#options = options
+    this.encrypted = options.encrypted
+    this.#elementBytes = options.limits.preAuthBytes
+    this.#framer = this.#newFramer()
+    this.lastHeard = options.clock.now()
+    duplex.on('readable', this.#onReadable).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
+    // What happened between the handshake and now was heard by nobody.
+    if (duplex.errored !== null) this.#onError(duplex.errored)
+    else if (duplex.destroyed) this.#onClose()
+  }
+
+  /** Queues text for the end of this turn. `taken` is called when the socket has it. Nothing is written after the closing tag. */
+  write(data: string | Buffer, taken?: Taken): void {
+    if (this.#closingSent || this.#detached || this.#duplex.destroyed || !this.#duplex.writable) {
+      if (taken !== undefined) setImmediate(taken, this.#failure ?? new FederationError('S2S_STREAM_CLOSED'))
+      return
+    }
+    this.#outgoing.push(data)
+    if (taken !== undefined) this.#taken.push(taken)
+    this.#flushing ??= setImmediate(() => this.flush())
+  }
+
+  /** Hands what is queued to the socket now, in one write. */
+  flush(): void {
+    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
+    this.#flushing = undefined
+    if (this.#outgoing.length === 0) return
+    const parts = this.#outgoing
+    const taken = this.#taken
+    this.#outgoing = []
+    this.#taken = []
+    const data = parts.every(part => typeof part === 'string') ? parts.join('') : Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
+    this.#duplex.write(data, error => {
+      for (const each of taken) each(error ?? undefined)
+    })
+  }
+
+  /** Bytes that were written and that the peer has not yet taken. */
+  get backlog(): number {
+    return this.#duplex.writableLength
+  }
+
+  /** Whether the socket's own buffer is full: the sender should await {@link drained}. */
+  get full(): boolean {
+    return this.#duplex.writableNeedDrain
+  }
+
+  /** Resolves when the socket takes more, or will never. */
+  async drained(): Promise<void> {
+    if (!this.#duplex.writableNeedDrain || this.#duplex.destroyed) return
+    await new Promise<void>(resolve => {
+      const done = (): void => {
+        this.#duplex.off('drain', done).off('close', done)
+        resolve()
+      }
+      this.#duplex.on('drain', done).on('close', done)
+    })
+  }
+
+  /** The peer's stream header: the first thing on a stream and after each restart. */
+  async readHeader(): Promise<HeaderFrame> {
+    const frame = await this.#nextFrame()
+    if (frame.kind === 'header') return frame
+    throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'expected a stream header' })
+  }
+
+  /**
+   * The next top-level element, or the peer's closing tag.
+   *
+   * @throws FederationError `S2S_STREAM_ERROR_RECEIVED` for a stream error, `S2S_STREAM_CLOSED` when the connection ended, and
+   * what the framer finds wrong
+   */
+  async read(): Promise<ElementFrame | CloseFrame> {
+    return this.#content(await this.#nextFrame())
+  }
+
+  /** As {@link read}, giving only what has already arrived. */
+  take(): ElementFrame | CloseFrame | undefined {
+    const frame = this.#takeFrame()
+    return frame === undefined ? undefined : this.#content(frame)
+  }
+
+  /** Resolves when {@link take} may have something, or something to throw. */
+  async readable(): Promise<void> {
+    if (this.#failure !== undefined || this.#duplex.readableLength > 0) return
+    await new Promise<void>(resolve => {
+      this.#wake = resolve
+    })
+  }
+
+  /** The level at which the peer is known now allows whole stanzas (RFC 6120 §13.12). */
+  allowStanzas(): void {
+    this.#elementBytes = this.#options.limits.stanzaBytes
+    this.#framer.setElementBytes(this.#elementBytes)
+  }
+
+  /**
+   * A new parser for a new header on the same connection, after SASL (RFC 6120 §6.4.6).
+   *
+   * @throws FederationError when bytes came that belong to neither stream
+   */
+  restart(): void {
+    if (this.#framer.pending > 0) throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'bytes arrived before the stream restart', stream: 'not-authorized' })
+    this.#framer = this.#newFramer()
+  }
+
+  /**
+   * Gives the duplex back for a TLS handshake. The stream is over.
+   *
+   * @throws FederationError `S2S_TLS_INJECTION` when bytes in clear are already waiting where TLS has to begin
+   */
+  detach(): Duplex {
+    this.flush()
+    if (this.#framer.pending > 0 || this.#duplex.readableLength > 0) throw new FederationError('S2S_TLS_INJECTION')
+    if (this.#failure !== undefined) throw this.#failure
+    this.#detached = true
+    this.#released = true
+    // The error listener stays: the layer above gets one of its own only when the handshake has begun.
+    this.#duplex.off('readable', this.#onReadable).off('end', this.#onEnd).off('close', this.#onClose)
+    return this.#duplex
+  }
+
+  /**
+   * Ends the stream: the stream error, if the error has one, and the closing tag in one write; then whatever the peer still sends
+   * is discarded until its closing tag or the timeout; then the connection ends (RFC 6120 §4.4). Never rejects.
+   */
+  async end(error?: FederationError): Promise<void> {
+    if (this.#released) return
+    this.sendClosing(error)
+    await this.#bounded(async () => {
+      while (!this.#closingReceived && this.#failure === undefined) {
+        try {
+          if (this.#takeFrame() === undefined) await this.readable()
+        } catch {
+          // What follows our closing tag is not judged any more; a broken stream only means that no closing tag will come.
+          return
+        }
+      }
+    })
+    await this.hangUp()
+  }
+
+  /** Sends the stream error, if any, and the closing tag. Reading goes on. */
+  sendClosing(error?: FederationError): void {
+    if (this.#closingSent || this.#detached) return
+    const condition = error?.streamCondition
+    this.write(condition === undefined || error === undefined ? CLOSING_TAG : streamErrorXml(condition, sentenceFor(error), applicationFor(error)))
+    this.flush()
+    this.#closingSent = true
+  }
+
+  /** Ends the connection: close_notify and FIN, then, if the peer does not follow in time, a reset. */
+  async hangUp(): Promise<void> {
+    this.flush()
+    this.#duplex.end()
+    await this.#bounded(() => this.#gone())
+    this.abandon()
+  }
+
+  /** Drops the connection without a word: after a failed handshake, or when words no longer help. */
+  abandon(): void {
+    if (this.#released) return
+    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
+    this.#flushing = undefined
+    this.#detached = true
+    const taken = this.#taken
+    this.#taken = []
+    this.#outgoing = []
+    this.#duplex.destroy()
+    this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'we ended it' }))
+    for (const each of taken) each(this.#failure)
+  }
+
+  #newFramer(): Framer {
+    const { depth, attributes } = this.#options.limits
+    return new Framer({ headerBytes: HEADER_BYTES, elementBytes: this.#elementBytes, depth, attributes })
+  }
+
+  async #nextFrame(): Promise<Frame> {
+    for (;;) {
+      const frame = this.#takeFrame()
+      if (frame !== undefined) return frame
+      await this.readable()
+    }
+  }
+
+  #takeFrame(): Frame | undefined {
+    for (;;) {
+      const frame = this.#framer.next()
+      if (frame?.kind === 'close') this.#closingReceived = true
+      if (frame !== undefined) return frame
+      const chunk = this.#detached ? null : (this.#duplex.read() as Buffer | null)
+      if (chunk === null) {
+        if (this.#failure !== undefined) throw this.#failure
+        return undefined
+      }
+      this.lastHeard = this.#options.clock.now()
+      this.#framer.feed(chunk)
+    }
+  }
+
+  #content(frame: Frame): ElementFrame | CloseFrame {
+    if (frame.kind === 'header') throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'a second stream header', stream: 'not-authorized' })
+    if (frame.kind === 'element' && frame.namespace === NS_STREAMS && frame.name === 'error') throw receivedStreamError(frame.element())
+    return frame
+  }
+
+  async #bounded(wait: () => Promise<void>): Promise<void> {
+    const { clock, closeTimeout } = this.#options
+    let timer: { cancel(): void } | undefined
+    const expiry = new Promise<void>(resolve => {
+      timer = clock.setTimeout(resolve, closeTimeout)
+    })
+    await Promise.race([wait(), expiry])
+    timer?.cancel()
+    this.#wake = undefined
+  }
+
+  async #gone(): Promise<void> {
+    if (this.#duplex.destroyed) return
+    // An end that nobody reads is never seen: what still comes is thrown away.
+    this.#duplex.off('readable', this.#onReadable)
+    this.#duplex.resume()
+    await new Promise<void>(resolve => this.#duplex.once('close', resolve))
+  }
+
+  readonly #onReadable = (): void => {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+
+  readonly #onEnd = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer ended the connection' }))
+  readonly #onClose = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the connection is gone' }))
+  readonly #onError = (cause: Error): void => {
+    // The cause stays although an end may have been seen first: a TLS alert says more than a closed socket.
+    if (this.#failure?.cause === undefined) this.#failure = undefined
+    this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the connection broke', cause }))
+  }
+
+  #fail(error: FederationError): void {
+    this.#failure ??= error
+    this.#onReadable()
+  }
+}
+
+function sentenceFor(error: FederationError): string | undefined {
+  return error.code === 'S2S_INTERNAL' ? undefined : error.message
+}
+
+function applicationFor(error: FederationError): { name: string; namespace: string } | undefined {
+  return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big' ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' } : undefined
+}
