@@ -30,11 +30,39 @@ const row = (
 export const ERRORS = {
   S2S_CONFIG: row('caller', false, 'internal-server-error', 'cancel', undefined, 'An option is not usable'),
   S2S_ADDRESS: row('caller', false, 'jid-malformed', 'modify', 'improper-addressing', 'An address is missing or malformed'),
-  S2S_LOCAL_DOMAIN: row('caller', false, 'not-allowed', 'cancel', 'policy-violation', 'Both domains are hosted here; the stanza belongs to local delivery'),
-  S2S_DNS_FAILED: row('network', true, 'remote-server-timeout', 'wait', undefined, 'The DNS lookup failed, which is not the same as finding nothing'),
+  S2S_LOCAL_DOMAIN: row(
+    'caller',
+    false,
+    'not-allowed',
+    'cancel',
+    'policy-violation',
+    'Both domains are hosted here; the stanza belongs to local delivery'
+  ),
+  S2S_DNS_FAILED: row(
+    'network',
+    true,
+    'remote-server-timeout',
+    'wait',
+    undefined,
+    'The DNS lookup failed, which is not the same as finding nothing'
+  ),
   S2S_DNS_NO_SERVICE: row('peer', false, 'remote-server-not-found', 'cancel', undefined, 'DNS has no server for the domain'),
-  S2S_DNS_SERVICE_REFUSED: row('peer', false, 'remote-server-not-found', 'cancel', undefined, 'The domain says in DNS that it offers no federation'),
-  S2S_DNS_FORBIDDEN_ADDRESS: row('policy', false, 'remote-server-not-found', 'cancel', undefined, 'DNS points only to addresses that are not dialled (allowPrivateAddresses)'),
+  S2S_DNS_SERVICE_REFUSED: row(
+    'peer',
+    false,
+    'remote-server-not-found',
+    'cancel',
+    undefined,
+    'The domain says in DNS that it offers no federation'
+  ),
+  S2S_DNS_FORBIDDEN_ADDRESS: row(
+    'policy',
+    false,
+    'remote-server-not-found',
+    'cancel',
+    undefined,
+    'DNS points only to addresses that are not dialled (allowPrivateAddresses)'
+  ),
   S2S_CONNECT_FAILED: row('network', true, 'remote-server-timeout', 'wait', undefined, 'No address of the server accepted a connection'),
   S2S_TIMEOUT: row('network', true, 'remote-server-timeout', 'wait', 'connection-timeout', 'The peer took too long'),
   S2S_ABORTED: row('caller', true, 'remote-server-timeout', 'wait', undefined, 'The negotiation was called off'),
@@ -49,16 +77,44 @@ export const ERRORS = {
   S2S_SASL_REFUSED: row('peer', false, 'remote-server-timeout', 'wait', 'not-authorized', 'SASL authentication was refused'),
   S2S_DIALBACK_INVALID: row('peer', false, 'internal-server-error', 'cancel', 'not-authorized', 'Dialback did not confirm the key'),
   S2S_DIALBACK_ERROR: row('peer', true, 'remote-server-timeout', 'wait', undefined, 'Dialback could not be carried out'),
-  S2S_NO_PROOF_LEFT: row('policy', false, 'remote-server-timeout', 'wait', 'policy-violation', 'No proof of identity that both sides allow is left'),
-  S2S_BELOW_FLOOR: row('policy', false, 'remote-server-timeout', 'wait', 'policy-violation', 'The level reached is below the minimum level'),
+  S2S_NO_PROOF_LEFT: row(
+    'policy',
+    false,
+    'remote-server-timeout',
+    'wait',
+    'policy-violation',
+    'No proof of identity that both sides allow is left'
+  ),
+  S2S_BELOW_FLOOR: row(
+    'policy',
+    false,
+    'remote-server-timeout',
+    'wait',
+    'policy-violation',
+    'The level reached is below the minimum level'
+  ),
   S2S_STREAM_ERROR_RECEIVED: row('peer', true, 'remote-server-timeout', 'wait', undefined, 'The peer ended the stream with an error'),
-  S2S_STREAM_ERROR_SENT: row('peer', false, 'remote-server-timeout', 'wait', undefined, 'The stream was ended with an error because of what the peer sent'),
+  S2S_STREAM_ERROR_SENT: row(
+    'peer',
+    false,
+    'remote-server-timeout',
+    'wait',
+    undefined,
+    'The stream was ended with an error because of what the peer sent'
+  ),
   S2S_STREAM_CLOSED: row('network', true, 'remote-server-timeout', 'wait', undefined, 'The stream ended'),
   S2S_NOT_WELL_FORMED: row('peer', false, 'remote-server-timeout', 'wait', 'not-well-formed', 'The peer sent what is not XMPP'),
   S2S_POLICY: row('policy', false, 'not-allowed', 'cancel', 'policy-violation', 'Policy refuses the peer'),
   S2S_LIMIT: row('peer', true, 'resource-constraint', 'wait', 'policy-violation', 'A limit was reached'),
   S2S_QUEUE_FULL: row('us', true, 'resource-constraint', 'wait', 'resource-constraint', 'The queue for the domain pair is full'),
-  S2S_IN_DOUBT: row('network', true, 'remote-server-timeout', 'wait', undefined, 'The stream broke after the stanza was written; it may or may not have arrived'),
+  S2S_IN_DOUBT: row(
+    'network',
+    true,
+    'remote-server-timeout',
+    'wait',
+    undefined,
+    'The stream broke after the stanza was written; it may or may not have arrived'
+  ),
   S2S_INTERNAL: row('us', false, 'internal-server-error', 'cancel', 'internal-server-error', 'The engine made a mistake')
 } as const satisfies Readonly<Record<string, ErrorRow>>
 
@@ -144,6 +200,8 @@ export class FederationError extends Error {
 
   /** The error itself, or an `S2S_INTERNAL` around anything else: nothing of ours throws strangers at callers. */
   static from(value: unknown): FederationError {
-    return FederationError.is(value) ? value : new FederationError('S2S_INTERNAL', { detail: value instanceof Error ? value.message : String(value), cause: value })
+    return FederationError.is(value)
+      ? value
+      : new FederationError('S2S_INTERNAL', { detail: value instanceof Error ? value.message : String(value), cause: value })
   }
 }

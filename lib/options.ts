@@ -147,7 +147,8 @@ export function settingsFrom(options: FederationOptions): Settings {
 /** @throws FederationError `S2S_CONFIG` naming the first key that is not known */
 export function checkKeys(given: object, known: Readonly<Record<string, true>>, where: string): void {
   for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(known, key)) throw new FederationError('S2S_CONFIG', { detail: `${where}.${key} is not known; known are ${Object.keys(known).join(', ')}` })
+    if (!Object.hasOwn(known, key))
+      throw new FederationError('S2S_CONFIG', { detail: `${where}.${key} is not known; known are ${Object.keys(known).join(', ')}` })
   }
 }
 
@@ -155,14 +156,20 @@ function bad(key: string, problem: string): FederationError {
   return new FederationError('S2S_CONFIG', { detail: `options.${key} ${problem}` })
 }
 
-function numbers<T extends { readonly [K in keyof T]: number }>(name: string, given: Partial<T> | undefined, defaults: T, least: (key: keyof T) => number): T {
+function numbers<T extends { readonly [K in keyof T]: number }>(
+  name: string,
+  given: Partial<T> | undefined,
+  defaults: T,
+  least: (key: keyof T) => number
+): T {
   if (given === undefined) return defaults
   checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
   const merged = { ...defaults }
   for (const key of Object.keys(defaults) as (keyof T & string)[]) {
     const value = given[key]
     if (value === undefined) continue
-    if (!Number.isSafeInteger(value) || value < least(key)) throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
+    if (!Number.isSafeInteger(value) || value < least(key))
+      throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
     merged[key] = value
   }
   return merged
@@ -175,12 +182,17 @@ function listeners(given: FederationOptions['listen']): Settings['listen'] {
   return all.map((each: ListenOptions, index) => {
     checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
     if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
-    if (each.tls !== undefined && each.tls !== 'starttls' && each.tls !== 'direct') throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
+    if (each.tls !== undefined && each.tls !== 'starttls' && each.tls !== 'direct')
+      throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
     return { ...each, tls: each.tls ?? 'starttls' }
   })
 }
 
-function byDomain<T extends object>(key: string, given: Readonly<Record<string, T>> | undefined, check: (value: T, where: string) => void): ReadonlyMap<Domain, T> {
+function byDomain<T extends object>(
+  key: string,
+  given: Readonly<Record<string, T>> | undefined,
+  check: (value: T, where: string) => void
+): ReadonlyMap<Domain, T> {
   const map = new Map<Domain, T>()
   for (const [name, value] of Object.entries(given ?? {})) {
     check(value, `${key}[${JSON.stringify(name)}]`)
@@ -200,8 +212,10 @@ function hostedName(name: string, key: string): Domain {
 function checkOverride(value: Override, where: string): void {
   checkKeys(value, { host: true, port: true, tls: true }, `options.${where}`)
   if (typeof value.host !== 'string' || value.host === '') throw bad(`${where}.host`, 'is missing')
-  if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535)) throw bad(`${where}.port`, 'has to be a port number')
-  if (value.tls !== undefined && value.tls !== 'starttls' && value.tls !== 'direct') throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
+  if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535))
+    throw bad(`${where}.port`, 'has to be a port number')
+  if (value.tls !== undefined && value.tls !== 'starttls' && value.tls !== 'direct')
+    throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
 }
 
 function checkPassword(value: Password, where: string): void {

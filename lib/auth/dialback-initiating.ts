@@ -32,7 +32,11 @@ export interface DialbackOutcome {
  * @returns evidence, or the dialback error, after which the stream lives on
  * @throws FederationError `S2S_DIALBACK_INVALID`: the peer is about to close the stream
  */
-export async function proveByDialback(stream: XmlStream, request: DialbackRequest, facts: DialbackOutcome): Promise<Evidence | FederationError> {
+export async function proveByDialback(
+  stream: XmlStream,
+  request: DialbackRequest,
+  facts: DialbackOutcome
+): Promise<Evidence | FederationError> {
   const { pair, streamId, secret } = request
   const key = dialbackKey(secret, { pair, streamId })
   stream.write(`<db:result from='${escapeAttribute(pair.sender)}' to='${escapeAttribute(pair.target)}'>${key}</db:result>`)
@@ -51,7 +55,8 @@ export async function proveByDialback(stream: XmlStream, request: DialbackReques
 async function answerTo(name: 'result' | 'verify', addresses: DomainPair, stream: XmlStream): Promise<ElementFrame> {
   for (;;) {
     const frame = await stream.read()
-    if (frame.kind === 'close') throw new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer closed the stream while dialback was pending' })
+    if (frame.kind === 'close')
+      throw new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer closed the stream while dialback was pending' })
     if (frame.namespace !== NS_DIALBACK) throw unexpected(frame)
     const isOurs = frame.name === name && isAddressed(frame, addresses) && frame.type !== undefined
     if (isOurs) return frame
@@ -69,9 +74,14 @@ function typeOf(frame: ElementFrame): 'valid' | 'invalid' | 'error' {
 }
 
 function conditionOf(frame: ElementFrame): string {
-  const error = frame.element().getChildElements().find(child => child.getName() === 'error')
+  const error = frame
+    .element()
+    .getChildElements()
+    .find(child => child.getName() === 'error')
   const children = error?.getChildElements() ?? []
-  const condition = children.find(child => child.getNS() === NS_STANZA_ERRORS && child.getName() !== 'text') ?? children.find(child => child.getName() !== 'text')
+  const condition =
+    children.find(child => child.getNS() === NS_STANZA_ERRORS && child.getName() !== 'text') ??
+    children.find(child => child.getName() !== 'text')
   return condition === undefined ? 'undefined-condition' : escapeText(condition.getName())
 }
 
@@ -94,10 +104,15 @@ export interface VerificationRequest {
  * Asks the authoritative server about a key (XEP-0220 §2.1.2, receiving server, steps 2 and 3). The answer counts only for these
  * addresses and this id, on this stream.
  */
-export async function askAuthority(stream: XmlStream, request: VerificationRequest): Promise<{ answer: 'valid' | 'invalid' | 'error'; condition?: string }> {
+export async function askAuthority(
+  stream: XmlStream,
+  request: VerificationRequest
+): Promise<{ answer: 'valid' | 'invalid' | 'error'; condition?: string }> {
   const { sender, target } = request.pair
   const id = escapeAttribute(request.streamId)
-  stream.write(`<db:verify from='${escapeAttribute(target)}' to='${escapeAttribute(sender)}' id='${id}'>${escapeAttribute(request.key)}</db:verify>`)
+  stream.write(
+    `<db:verify from='${escapeAttribute(target)}' to='${escapeAttribute(sender)}' id='${id}'>${escapeAttribute(request.key)}</db:verify>`
+  )
   for (;;) {
     const frame = await answerTo('verify', request.pair, stream)
     if (frame.id !== request.streamId) continue

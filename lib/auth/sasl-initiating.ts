@@ -76,7 +76,12 @@ const CONDITIONS = new Set([
  *
  * @returns evidence, or the refusal, after which the stream lives on
  */
-export async function proveBySasl(mechanism: MechanismName, stream: XmlStream, request: SaslRequest, facts: SaslRefusal): Promise<Evidence | FederationError> {
+export async function proveBySasl(
+  mechanism: MechanismName,
+  stream: XmlStream,
+  request: SaslRequest,
+  facts: SaslRefusal
+): Promise<Evidence | FederationError> {
   const refused = await exchange(mechanism, stream, credentialsOf(request), facts)
   if (refused?.condition === 'invalid-authzid' && mechanism === 'EXTERNAL') {
     const again = await exchange(mechanism, stream, { authzid: '', username: '', password: '' }, facts)
@@ -95,7 +100,12 @@ function credentialsOf({ pair, password }: SaslRequest): SaslCredentials {
   return { authzid: '', username: password.username, password: password.password }
 }
 
-async function exchange(name: MechanismName, stream: XmlStream, credentials: SaslCredentials, facts: SaslRefusal): Promise<FederationError | undefined> {
+async function exchange(
+  name: MechanismName,
+  stream: XmlStream,
+  credentials: SaslCredentials,
+  facts: SaslRefusal
+): Promise<FederationError | undefined> {
   const mechanism = factory.create([name])
   if (mechanism === null) throw new FederationError('S2S_INTERNAL', { detail: `no initiating mechanism ${name}` })
   const response = mechanism.response({ ...credentials })

@@ -25,7 +25,8 @@ export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
 }
 
 function fromElement(element: Element): OutboundStanza {
-  if (!isStanzaName(element.getName())) throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()}/> is not a message, a presence or an iq` })
+  if (!isStanzaName(element.getName()))
+    throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()}/> is not a message, a presence or an iq` })
   const from: unknown = element.attrs['from']
   const to: unknown = element.attrs['to']
   const xml = serialize(element)
@@ -35,6 +36,7 @@ function fromElement(element: Element): OutboundStanza {
 function domainOf(text: unknown, attribute: 'from' | 'to'): DomainPair['sender'] {
   if (typeof text !== 'string' || text === '') throw new FederationError('S2S_ADDRESS', { detail: `the stanza has no ${attribute}` })
   const address = parseAddress(text)
-  if (address === undefined) throw new FederationError('S2S_ADDRESS', { detail: `${attribute} ${JSON.stringify(text.slice(0, 80))} is not an address` })
+  if (address === undefined)
+    throw new FederationError('S2S_ADDRESS', { detail: `${attribute} ${JSON.stringify(text.slice(0, 80))} is not an address` })
   return address.domain
 }

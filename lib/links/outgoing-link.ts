@@ -71,7 +71,9 @@ export class OutgoingLink implements Link {
   }
 
   async close(reason?: string): Promise<void> {
-    await this.#end(reason === undefined ? undefined : new FederationError('S2S_STOPPED', { detail: reason, stream: 'undefined-condition' }))
+    await this.#end(
+      reason === undefined ? undefined : new FederationError('S2S_STOPPED', { detail: reason, stream: 'undefined-condition' })
+    )
   }
 
   /** Ends the stream with the error's own stream condition. */

@@ -48,7 +48,9 @@ export class Route {
 
   /** Whether anything would be lost by forgetting the route. */
   get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#flight === undefined && this.#link?.usable !== true && this.#server.clock.now() >= this.#bounceUntil
+    return (
+      this.#queue.length === 0 && this.#flight === undefined && this.#link?.usable !== true && this.#server.clock.now() >= this.#bounceUntil
+    )
   }
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */
@@ -56,7 +58,12 @@ export class Route {
     const { queuedStanzas, queuedBytes } = this.#server.limits
     if (this.state === 'bounce' && this.#reason !== undefined) return consignment.failed(this.#reason)
     if (this.#queue.length >= queuedStanzas || this.#queuedBytes + consignment.size > queuedBytes) {
-      return consignment.failed(new FederationError('S2S_QUEUE_FULL', { pair: this.pair, detail: `${this.#queue.length} stanzas of ${this.#queuedBytes} bytes are waiting` }))
+      return consignment.failed(
+        new FederationError('S2S_QUEUE_FULL', {
+          pair: this.pair,
+          detail: `${this.#queue.length} stanzas of ${this.#queuedBytes} bytes are waiting`
+        })
+      )
     }
     this.#queue.push(consignment)
     this.#queuedBytes += consignment.size

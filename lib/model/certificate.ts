@@ -35,15 +35,7 @@ export type OwnCertificate = 'trusted' | 'self-signed' | 'invalid' | 'missing'
 
 /** The states a test certificate can be in. `unknown-ca` sends its root; `broken-chain` omits the intermediate. */
 export type CertificateState =
-  | 'valid'
-  | 'self-signed'
-  | 'expired'
-  | 'not-yet-valid'
-  | 'wrong-host'
-  | 'unknown-ca'
-  | 'broken-chain'
-  | 'server-auth-only'
-  | 'missing'
+  'valid' | 'self-signed' | 'expired' | 'not-yet-valid' | 'wrong-host' | 'unknown-ca' | 'broken-chain' | 'server-auth-only' | 'missing'
 
 /** Self-signed and nothing else: the one invalid certificate that `acceptSelfSigned` speaks of (DESIGN: S). */
 export function isSelfSignedOnly(verdict: CertificateVerdict): boolean {

@@ -30,7 +30,8 @@ export function domain(text: string): Domain {
   const seen = known.get(text)
   if (seen !== undefined) return seen
   const canonical = canonicalDomain(text)
-  if (canonical === undefined) throw new FederationError('S2S_ADDRESS', { detail: `${JSON.stringify(text.slice(0, 80))} is not a domain name` })
+  if (canonical === undefined)
+    throw new FederationError('S2S_ADDRESS', { detail: `${JSON.stringify(text.slice(0, 80))} is not a domain name` })
   if (known.size >= KNOWN_MOST) known.clear()
   known.set(text, canonical)
   return canonical
@@ -42,7 +43,8 @@ export function parseDomain(text: string): Domain | undefined {
 }
 
 // Everything a host parser would treat as a delimiter, decode, or drop without a word (measured on node:url).
-const FORBIDDEN = /[\u0000-\u0020"&'/\\:<>?#@%[\]^`{|}~\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]/u
+const FORBIDDEN =
+  /[\u0000-\u0020"&'/\\:<>?#@%[\]^`{|}~\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]/u
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?$/
 
 function canonicalDomain(text: string): Domain | undefined {

@@ -11,7 +11,13 @@ export interface FederationEvents {
   'negotiation-started': { readonly id: string; readonly peer: Peer }
   'negotiation-step': { readonly id: string; readonly peer: Peer; readonly entry: TraceEntry }
   'negotiation-ended': { readonly id: string; readonly report: Report }
-  downgrade: { readonly id: string; readonly peer: Peer; readonly from: SecurityLevel; readonly to: SecurityLevel; readonly because: string }
+  downgrade: {
+    readonly id: string
+    readonly peer: Peer
+    readonly from: SecurityLevel
+    readonly to: SecurityLevel
+    readonly because: string
+  }
   'link-established': { readonly link: Link }
   'link-closed': { readonly link: Link; readonly error: FederationError | undefined }
   'pair-authenticated': { readonly link: Link; readonly pair: PairStatus }

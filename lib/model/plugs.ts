@@ -38,7 +38,10 @@ export interface Listener extends SocketAddress {
 /** How bytes reach other hosts: TCP by default, anything that gives a Duplex otherwise. */
 export interface Transport {
   connect(to: SocketAddress, options: { readonly signal: AbortSignal }): Promise<Duplex>
-  listen(at: { readonly host: string; readonly port: number }, onConnection: (connection: Duplex, from: SocketAddress) => void): Promise<Listener>
+  listen(
+    at: { readonly host: string; readonly port: number },
+    onConnection: (connection: Duplex, from: SocketAddress) => void
+  ): Promise<Listener>
 }
 
 /** A key and its certificate chain, leaf first, PEM. */
@@ -106,7 +109,12 @@ export interface Tls {
   createContext(credentials: Credentials): TlsContext
   client(
     connection: Duplex,
-    options: { readonly context: TlsContext | undefined; readonly servername: string; readonly alpn: readonly string[]; readonly signal: AbortSignal }
+    options: {
+      readonly context: TlsContext | undefined
+      readonly servername: string
+      readonly alpn: readonly string[]
+      readonly signal: AbortSignal
+    }
   ): Promise<Secured>
   server(
     connection: Duplex,

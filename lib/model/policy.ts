@@ -26,15 +26,7 @@ export type Admission = 'admit' | 'refuse'
 
 /** The steps of a negotiation, as errors, events and traces name them. */
 export type Step =
-  | 'resolve'
-  | 'connect'
-  | 'open-stream'
-  | 'negotiate-tls'
-  | 'check-certificate'
-  | 'sasl-external'
-  | 'sasl-plain'
-  | 'dialback'
-  | 'establish'
+  'resolve' | 'connect' | 'open-stream' | 'negotiate-tls' | 'check-certificate' | 'sasl-external' | 'sasl-plain' | 'dialback' | 'establish'
 
 export interface StepFailure {
   readonly step: Step

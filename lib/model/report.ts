@@ -43,7 +43,14 @@ export type TraceEntry =
   | Entry<'connect', { readonly endpoint: Endpoint; readonly encryption: 'per-policy' | 'none'; readonly address?: string }>
   | Entry<
       'open-stream',
-      { readonly encrypted: boolean; readonly id?: string; readonly from?: string; readonly to?: string; readonly version?: string; readonly features?: StreamFeatures }
+      {
+        readonly encrypted: boolean
+        readonly id?: string
+        readonly from?: string
+        readonly to?: string
+        readonly version?: string
+        readonly features?: StreamFeatures
+      }
     >
   | Entry<'negotiate-tls', { readonly protocol?: string; readonly cipher?: string; readonly requiredByPeer: boolean }>
   | Entry<'check-certificate', { readonly verdict: CertificateVerdict; readonly use?: CertificateUse; readonly ours: OwnCertificate }>
@@ -116,4 +123,3 @@ export interface Prediction {
   /** What was assumed, such as an asynchronous `admit` taken as `admit`. */
   readonly notes: readonly string[]
 }
-

@@ -25,7 +25,14 @@ export interface StreamFeatures {
 }
 
 /** The features of a peer that sent none: pre-1.0, or not yet read. */
-export const NO_FEATURES: StreamFeatures = { starttls: 'absent', mechanisms: [], dialback: false, dialbackErrors: false, bidi: false, sm: false }
+export const NO_FEATURES: StreamFeatures = {
+  starttls: 'absent',
+  mechanisms: [],
+  dialback: false,
+  dialbackErrors: false,
+  bidi: false,
+  sm: false
+}
 
 /** What a handshake gave: shown on links and in reports (RFC 7590 §3.6). */
 export interface TlsFacts {

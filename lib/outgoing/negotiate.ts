@@ -61,11 +61,16 @@ async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): P
     const choice = chooseTls(wish, attempt, clear.features)
     if (choice === 'give-up') throw n.refused('tls')
     if (choice === 'starttls') {
-      if (clear.header.version === undefined) throw n.fail('S2S_TLS_NOT_OFFERED', { detail: 'the peer speaks a version before 1.0', step: 'negotiate-tls' })
+      if (clear.header.version === undefined)
+        throw n.fail('S2S_TLS_NOT_OFFERED', { detail: 'the peer speaks a version before 1.0', step: 'negotiate-tls' })
       return await runSecured(await n.step('negotiate-tls', (facts, signal) => startTls(clear, n, facts, signal)), attempt, n, goal)
     }
-    if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0) throw n.fail('S2S_TLS_NOT_OFFERED', { step: 'negotiate-tls' })
-    n.skip('negotiate-tls', attempt.encryption === 'none' ? 'reconnected-without-tls' : wish === 'never' ? 'policy-never' : 'tls-not-offered')
+    if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0)
+      throw n.fail('S2S_TLS_NOT_OFFERED', { step: 'negotiate-tls' })
+    n.skip(
+      'negotiate-tls',
+      attempt.encryption === 'none' ? 'reconnected-without-tls' : wish === 'never' ? 'policy-never' : 'tls-not-offered'
+    )
     return await goal({ ...clear, tls: undefined }, attempt, n)
   })
 }
@@ -114,7 +119,8 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */
 async function establish(evidence: Evidence, ready: ReadyStream, n: Negotiation): Promise<AuthenticatedStream> {
   const { stream } = ready
-  const restarted = evidence.proof === 'dialback' ? ready : await n.step('open-stream', (facts, signal) => restartStream(stream, n, facts, signal))
+  const restarted =
+    evidence.proof === 'dialback' ? ready : await n.step('open-stream', (facts, signal) => restartStream(stream, n, facts, signal))
   return await n.step('establish', facts => {
     facts.level = evidence.level
     stream.allowStanzas()

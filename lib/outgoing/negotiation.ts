@@ -115,12 +115,15 @@ export class Negotiation {
   }
 
   readonly ask = {
-    admit: async (): Promise<Admission> => this.#answered('admit', await this.#deadline.race(Promise.resolve(askAdmit(this.book, this.peer)))),
+    admit: async (): Promise<Admission> =>
+      this.#answered('admit', await this.#deadline.race(Promise.resolve(askAdmit(this.book, this.peer)))),
     tls: (): TlsWish => this.#answered('tls', askTls(this.book, this.peer)),
     /** Without a line in the trace: for the clamps, which look at what was asked before. */
     tlsQuietly: (): TlsWish => askTls(this.book, this.peer).answer,
-    certificate: (verdict: CertificateVerdict): Decision<CertificateUse> => this.#decided('certificate', askCertificate(this.book, this.peer, verdict)),
-    proofs: (encrypted: boolean, use: CertificateUse | undefined): readonly Proof[] => this.#answered('proofs', askProofs(this.book, this.peer, encrypted, use)),
+    certificate: (verdict: CertificateVerdict): Decision<CertificateUse> =>
+      this.#decided('certificate', askCertificate(this.book, this.peer, verdict)),
+    proofs: (encrypted: boolean, use: CertificateUse | undefined): readonly Proof[] =>
+      this.#answered('proofs', askProofs(this.book, this.peer, encrypted, use)),
     minimumLevel: (): SecurityLevel => {
       const floor = this.#floor ?? this.#answered('minimumLevel', askMinimumLevel(this.book, this.peer))
       this.#floor = floor
@@ -139,7 +142,9 @@ export class Negotiation {
   calledOff(thrown: unknown): FederationError {
     const reason: unknown = this.signal.reason
     const error = FederationError.is(reason) ? reason : FederationError.from(thrown)
-    return error.code === 'S2S_TIMEOUT' && this.history.length > 0 ? this.firstFailure() : error.located({ pair: this.pair, ...locationOf(thrown) })
+    return error.code === 'S2S_TIMEOUT' && this.history.length > 0
+      ? this.firstFailure()
+      : error.located({ pair: this.pair, ...locationOf(thrown) })
   }
 
   /** Whatever was thrown, as an error that names the pair. */
@@ -178,7 +183,14 @@ export class Negotiation {
     if (known !== undefined) return known
     if (this.attempt === undefined) throw error
     const { encrypted, streamLives, tlsRequiredByPeer, proof } = this.position
-    const failure: StepFailure = { step: error.step ?? 'establish', error, encrypted, streamLives, tlsRequiredByPeer, endpointsLeft: this.untried() }
+    const failure: StepFailure = {
+      step: error.step ?? 'establish',
+      error,
+      encrypted,
+      streamLives,
+      tlsRequiredByPeer,
+      endpointsLeft: this.untried()
+    }
     const answer = this.#answered('afterFailure', askAfterFailure(this.book, this.peer, failure))
     const tried: Tried = { attempt: this.attempt, failure, answer, ...(proof === undefined ? {} : { proof }) }
     this.#recorded.set(error, tried)
@@ -224,7 +236,9 @@ export class Negotiation {
   #enter<S extends Step>(step: S, outcome: Outcome, code: string, facts: StepFacts<S>, startedAt: number, message?: string): void {
     const at = this.server.clock.now()
     const took = at - startedAt
-    this.#push(factsAsEntry(step, facts, { at, attempt: this.#attempts, outcome, code, took, ...(message === undefined ? {} : { message }) }))
+    this.#push(
+      factsAsEntry(step, facts, { at, attempt: this.#attempts, outcome, code, took, ...(message === undefined ? {} : { message }) })
+    )
   }
 
   #push(entry: TraceEntry): void {

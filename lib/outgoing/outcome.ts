@@ -47,7 +47,10 @@ function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, 
     pairs: established === undefined ? [] : [statusOf(established.evidence)],
     trace: n.trace,
     downgrades: level === undefined ? [] : downgradesOf(n.trace, level),
-    error: error === undefined ? undefined : { code: error.code, message: error.message, ...(error.step === undefined ? {} : { step: error.step }) },
+    error:
+      error === undefined
+        ? undefined
+        : { code: error.code, message: error.message, ...(error.step === undefined ? {} : { step: error.step }) },
     alternatives: []
   }
   return level === 'sasl-external' ? base : { ...base, alternatives: alternativesOf(base) }

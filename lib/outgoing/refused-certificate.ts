@@ -12,7 +12,8 @@ export function refusedCertificate(error: FederationError, stream: XmlStream, be
   if (!beforeFeatures) return error
   if (error.code === 'S2S_STREAM_CLOSED') return refusal(error, 'the connection ended inside TLS before features')
   const { code, condition } = error
-  if (code === 'S2S_STREAM_ERROR_RECEIVED' && (condition === 'not-authorized' || condition === 'policy-violation')) return refusal(error, error.detail ?? condition)
+  if (code === 'S2S_STREAM_ERROR_RECEIVED' && (condition === 'not-authorized' || condition === 'policy-violation'))
+    return refusal(error, error.detail ?? condition)
   return error
 }
 

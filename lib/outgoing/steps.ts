@@ -30,7 +30,13 @@ export interface OpenStream {
 export async function resolveEndpoints(n: Negotiation, facts: StepFacts<'resolve'>, signal: AbortSignal): Promise<Discovery> {
   const { resolver, random, limits, overrides } = n.server
   const override = overrides.get(n.pair.target)
-  const found = await discoverEndpoints(n.pair.target, { resolver, random, signal, limit: limits.endpoints, ...(override === undefined ? {} : { override }) })
+  const found = await discoverEndpoints(n.pair.target, {
+    resolver,
+    random,
+    signal,
+    limit: limits.endpoints,
+    ...(override === undefined ? {} : { override })
+  })
   facts.endpoints = found.endpoints
   facts.failures = found.failures
   return found
@@ -40,20 +46,38 @@ export async function resolveEndpoints(n: Negotiation, facts: StepFacts<'resolve
 export async function dial(attempt: Attempt, n: Negotiation, facts: StepFacts<'connect'>, signal: AbortSignal): Promise<Duplex> {
   const { resolver, transport, clock, allowPrivateAddresses } = n.server
   const isOwnListener = n.server.isOwnListener.bind(n.server)
-  const dialled = await dialEndpoint(attempt.endpoint, { resolver, transport, clock, signal, allowPrivate: allowPrivateAddresses, isOwnListener })
+  const dialled = await dialEndpoint(attempt.endpoint, {
+    resolver,
+    transport,
+    clock,
+    signal,
+    allowPrivate: allowPrivateAddresses,
+    isOwnListener
+  })
   facts.address = dialled.address.address
   return dialled.connection
 }
 
 /** Our header, theirs, and their features (RFC 6120 §4.3). Owns the connection from here on, and ends it if this fails. */
-export async function openStream(connection: Duplex, encrypted: boolean, n: Negotiation, facts: StepFacts<'open-stream'>, signal: AbortSignal): Promise<OpenStream> {
+export async function openStream(
+  connection: Duplex,
+  encrypted: boolean,
+  n: Negotiation,
+  facts: StepFacts<'open-stream'>,
+  signal: AbortSignal
+): Promise<OpenStream> {
   const { limits, clock, timeouts } = n.server
   const stream = new XmlStream(connection, { limits, encrypted, clock, closeTimeout: timeouts.close })
   return await greetOrEnd(stream, n, facts, signal)
 }
 
 /** The restart after SASL success: the same connection, a new header both ways, new features (RFC 6120 §6.4.6). */
-export async function restartStream(stream: XmlStream, n: Negotiation, facts: StepFacts<'open-stream'>, signal: AbortSignal): Promise<OpenStream> {
+export async function restartStream(
+  stream: XmlStream,
+  n: Negotiation,
+  facts: StepFacts<'open-stream'>,
+  signal: AbortSignal
+): Promise<OpenStream> {
   stream.restart()
   return await greetOrEnd(stream, n, facts, signal)
 }
@@ -80,14 +104,22 @@ async function greet(stream: XmlStream, n: Negotiation, facts: StepFacts<'open-s
   if (header.id !== undefined) facts.id = escapeText(header.id)
   if (header.from !== undefined) facts.from = header.from
   if (header.version !== undefined) facts.version = `${header.version.major}.${header.version.minor}`
-  const features = header.version === undefined ? { ...NO_FEATURES, dialback: header.dialback } : readFeatures((await nextElement(stream, NS_STREAMS, 'features')).element())
+  const features =
+    header.version === undefined
+      ? { ...NO_FEATURES, dialback: header.dialback }
+      : readFeatures((await nextElement(stream, NS_STREAMS, 'features')).element())
   facts.features = features
   n.position.tlsRequiredByPeer ||= features.starttls === 'required'
   return { stream, header, features }
 }
 
 /** `<starttls/>` → `<proceed/>` → handshake (RFC 6120 §5.4). Afterwards the stream in clear is over, and nothing of it is kept. */
-export async function startTls({ stream }: OpenStream, n: Negotiation, facts: StepFacts<'negotiate-tls'>, signal: AbortSignal): Promise<Secured> {
+export async function startTls(
+  { stream }: OpenStream,
+  n: Negotiation,
+  facts: StepFacts<'negotiate-tls'>,
+  signal: AbortSignal
+): Promise<Secured> {
   stream.write(`<starttls xmlns='${NS_TLS}'/>`)
   const answer = await stream.read()
   if (answer.kind === 'close') throw n.fail('S2S_TLS_REFUSED', { detail: 'the stream was closed instead' })
@@ -99,7 +131,12 @@ export async function startTls({ stream }: OpenStream, n: Negotiation, facts: St
 }
 
 /** TLS from the first byte (XEP-0368). */
-export async function directTls(connection: Duplex, n: Negotiation, facts: StepFacts<'negotiate-tls'>, signal: AbortSignal): Promise<Secured> {
+export async function directTls(
+  connection: Duplex,
+  n: Negotiation,
+  facts: StepFacts<'negotiate-tls'>,
+  signal: AbortSignal
+): Promise<Secured> {
   return await handshake(connection, await n.server.hosted.context(n.pair.sender), n, facts, signal)
 }
 
@@ -139,6 +176,9 @@ function unexpected(frame: ElementFrame, expected: string): FederationError {
  */
 export function checkFrom(header: StreamHeader, authenticated: boolean, n: Negotiation): void {
   if (header.from === undefined || header.from === n.pair.target || authenticated) return
-  throw n.fail('S2S_STREAM_ERROR_SENT', { detail: `the peer calls itself ${header.from}`, condition: 'undefined-condition', stream: 'undefined-condition' })
+  throw n.fail('S2S_STREAM_ERROR_SENT', {
+    detail: `the peer calls itself ${header.from}`,
+    condition: 'undefined-condition',
+    stream: 'undefined-condition'
+  })
 }
-

@@ -19,7 +19,9 @@ export function readFeatures(features: Element): StreamFeatures {
 }
 
 function mechanismsOf(mechanisms: Element | undefined): readonly string[] {
-  return (mechanisms?.getChildren('mechanism') ?? []).map(mechanism => mechanism.getText().trim()).filter(name => name.length > 0 && name.length <= 20)
+  return (mechanisms?.getChildren('mechanism') ?? [])
+    .map(mechanism => mechanism.getText().trim())
+    .filter(name => name.length > 0 && name.length <= 20)
 }
 
 /** XEP-0478 §3: both children are optional unsigned integers; nonsense is as good as absence. */

@@ -16,7 +16,8 @@ import { NS_DIALBACK, NS_SERVER, NS_STREAMS } from './namespaces.ts'
 export function readHeader(frame: HeaderFrame): StreamHeader {
   if (frame.namespace !== NS_STREAMS || frame.name !== 'stream') throw wrong('invalid-namespace', 'the root is not a stream')
   // A header without a prefix of its own has the streams namespace as default, and stanzas declare theirs (RFC 6120 §4.8.2).
-  if (frame.contentNamespace !== NS_SERVER && frame.contentNamespace !== NS_STREAMS) throw wrong('invalid-namespace', 'the content namespace is not jabber:server')
+  if (frame.contentNamespace !== NS_SERVER && frame.contentNamespace !== NS_STREAMS)
+    throw wrong('invalid-namespace', 'the content namespace is not jabber:server')
   return {
     from: domainOf(frame.from, 'from'),
     to: domainOf(frame.to, 'to'),

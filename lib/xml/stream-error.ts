@@ -33,7 +33,16 @@ const CONDITIONS = new Set([
 ])
 /** Names of RFC 3920 that are still seen. */
 const SYNONYMS = new Map([['xml-not-well-formed', 'not-well-formed']])
-const LATER = new Set(['conflict', 'connection-timeout', 'internal-server-error', 'reset', 'resource-constraint', 'system-shutdown', 'see-other-host', 'remote-connection-failed'])
+const LATER = new Set([
+  'conflict',
+  'connection-timeout',
+  'internal-server-error',
+  'reset',
+  'resource-constraint',
+  'system-shutdown',
+  'see-other-host',
+  'remote-connection-failed'
+])
 const NOT_FOUND: readonly [string, StanzaErrorType] = ['remote-server-not-found', 'cancel']
 
 /**
@@ -48,5 +57,10 @@ export function receivedStreamError(error: Element): FederationError {
   const text = error.getChildText('text', NS_STREAM_ERRORS) ?? undefined
   const detail = escapeText(text === undefined || text === '' ? name : `${name}, ${text}`)
   const gone = condition === 'host-unknown' || condition === 'host-gone'
-  return new FederationError('S2S_STREAM_ERROR_RECEIVED', { detail, condition, temporary: LATER.has(condition), ...(gone ? { bounce: NOT_FOUND } : {}) })
+  return new FederationError('S2S_STREAM_ERROR_RECEIVED', {
+    detail,
+    condition,
+    temporary: LATER.has(condition),
+    ...(gone ? { bounce: NOT_FOUND } : {})
+  })
 }

@@ -78,7 +78,9 @@ export class XmlStream {
     const taken = this.#taken
     this.#outgoing = []
     this.#taken = []
-    const data = parts.every(part => typeof part === 'string') ? parts.join('') : Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
+    const data = parts.every(part => typeof part === 'string')
+      ? parts.join('')
+      : Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
     this.#duplex.write(data, error => {
       for (const each of taken) each(error ?? undefined)
     })
@@ -149,7 +151,8 @@ export class XmlStream {
    * @throws FederationError when bytes came that belong to neither stream
    */
   restart(): void {
-    if (this.#framer.pending > 0) throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'bytes arrived before the stream restart', stream: 'not-authorized' })
+    if (this.#framer.pending > 0)
+      throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'bytes arrived before the stream restart', stream: 'not-authorized' })
     this.#framer = this.#newFramer()
   }
 
@@ -193,7 +196,9 @@ export class XmlStream {
   sendClosing(error?: FederationError): void {
     if (this.#closingSent || this.#detached) return
     const condition = error?.streamCondition
-    this.write(condition === undefined || error === undefined ? CLOSING_TAG : streamErrorXml(condition, sentenceFor(error), applicationFor(error)))
+    this.write(
+      condition === undefined || error === undefined ? CLOSING_TAG : streamErrorXml(condition, sentenceFor(error), applicationFor(error))
+    )
     this.flush()
     this.#closingSent = true
   }
@@ -249,7 +254,8 @@ export class XmlStream {
   }
 
   #content(frame: Frame): ElementFrame | CloseFrame {
-    if (frame.kind === 'header') throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'a second stream header', stream: 'not-authorized' })
+    if (frame.kind === 'header')
+      throw new FederationError('S2S_NOT_WELL_FORMED', { detail: 'a second stream header', stream: 'not-authorized' })
     if (frame.kind === 'element' && frame.namespace === NS_STREAMS && frame.name === 'error') throw receivedStreamError(frame.element())
     return frame
   }
@@ -298,5 +304,7 @@ function sentenceFor(error: FederationError): string | undefined {
 }
 
 function applicationFor(error: FederationError): { name: string; namespace: string } | undefined {
-  return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big' ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' } : undefined
+  return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big'
+    ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' }
+    : undefined
 }

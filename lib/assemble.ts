@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import { networkInterfaces } from 'node:os'
+import type { LocalServer } from './auth/local-server.ts'
+import { ownCertificate } from './model/certificate.ts'
+import type { OwnCertificate } from './model/certificate.ts'
+import type { Domain } from './model/domain.ts'
+import type { Clock, SocketAddress } from './model/plugs.ts'
+import type { Rulebook } from './model/policy.ts'
+import type { Observer } from './observe/observer.ts'
+import type { FederationOptions, Settings } from './options.ts'
+import { Judge } from './pki/judge.ts'
+import { complete } from './policy/complete.ts'
+import { dnsResolver } from './dns/resolver.ts'
+import { HostedDomains } from './transport/hosted.ts'
+import { tcpTransport } from './transport/tcp.ts'
+import { nodeTls } from './transport/tls.ts'
+
+const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimeout(run, delay) {
+    const timer = setTimeout(run, delay)
+    return { cancel: () => clearTimeout(timer) }
+  }
+}
+
+/** Puts the parts together that every negotiation of one engine shares. */
+export function createLocalServer(
+  options: FederationOptions,
+  settings: Settings,
+  observer: Observer
+): LocalServer & { readonly listening: SocketAddress[]; settled(): Promise<void> } {
+  const clock = options.clock ?? systemClock
+  const tls = options.tls ?? nodeTls()
+  const hosted = new HostedDomains(options.domains, tls, options.defaultDomain)
+  const judge = new Judge(options.trust)
+  const rulebook: Rulebook = { policy: complete(options.policy), guards: options.guards ?? [] }
+  const secret = options.dialbackSecret ?? { current: randomBytes(32) }
+  const listening: SocketAddress[] = []
+  const background = new Set<Promise<void>>()
+  return {
+    hosted,
+    judge,
+    tls,
+    clock,
+    observer,
+    listening,
+    resolver: options.resolver ?? dnsResolver(),
+    transport: options.transport ?? tcpTransport(),
+    random: options.random ?? Math.random,
+    timeouts: settings.timeouts,
+    limits: settings.limits,
+    overrides: settings.overrides,
+    passwords: settings.passwords,
+    dialbackSecrets: { current: secret.current, accepted: secret.accepted ?? [] },
+    allowPrivateAddresses: options.allowPrivateAddresses ?? false,
+    rulebook: () => rulebook,
+    isOwnListener: ({ address, port }) => listening.some(own => own.port === port && isOwnAddress(own.address, address)),
+    async ourCertificate(local: Domain): Promise<OwnCertificate> {
+      const context = await hosted.context(local)
+      return ownCertificate(judge.judge(context?.chain ?? [], local, clock.now(), undefined))
+    },
+    background(work) {
+      background.add(work)
+      void work.finally(() => background.delete(work))
+    },
+    async settled() {
+      while (background.size > 0) await Promise.all(background)
+    }
+  }
+}
+
+/** Listening on all addresses makes each address of this machine our own; the same port on another machine is another server. */
+function isOwnAddress(listening: string, address: string): boolean {
+  if (listening === address) return true
+  if (listening !== '::' && listening !== '0.0.0.0') return false
+  return Object.values(networkInterfaces()).some(each => each?.some(own => own.address === address) === true)
+}

@@ -1,0 +1,41 @@
+import type { CertificateProblem, CertificateVerdict } from '../model/certificate.ts'
+import { escapeText } from './escape.ts'
+
+/** One problem as a clause that a stranger understands: "expired on 2026-01-01". */
+export function describeProblem(problem: CertificateProblem): string {
+  switch (problem.kind) {
+    case 'missing':
+      return 'no certificate was presented'
+    case 'self-signed':
+      return 'self-signed'
+    case 'untrusted-issuer':
+      return `issued by an authority that is not trusted here (${escapeText(problem.issuer)})`
+    case 'broken-chain':
+      return `the chain is incomplete (${escapeText(problem.detail)})`
+    case 'constraint':
+      return `not allowed for this use (${escapeText(problem.detail)})`
+    case 'expired':
+      return `expired on ${problem.notAfter}`
+    case 'not-yet-valid':
+      return `not valid before ${problem.notBefore}`
+    case 'wrong-identity':
+      return `not valid for ${problem.expected} (it names ${list(problem.presented)})`
+    case 'wrong-usage':
+      return `not meant for servers (its uses are ${list(problem.presented)})`
+    case 'weak':
+      return `too weak (${escapeText(problem.detail)})`
+  }
+}
+
+/** All problems of a verdict in one clause. */
+export function describeProblems(verdict: CertificateVerdict): string {
+  return verdict.valid ? 'valid' : verdict.problems.map(describeProblem).join('; ')
+}
+
+const MOST_NAMES = 5
+
+function list(names: readonly string[]): string {
+  if (names.length === 0) return 'none'
+  const shown = names.slice(0, MOST_NAMES).map(escapeText).join(', ')
+  return names.length > MOST_NAMES ? `${shown} and ${names.length - MOST_NAMES} more` : shown
+}
