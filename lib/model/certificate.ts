@@ -9,10 +9,11 @@ export type CertificateProblem =
   | { readonly kind: 'broken-chain'; readonly detail: string }
   /** pathLen, name constraints, key usage, an unknown critical extension, an undecodable extension. */
   | { readonly kind: 'constraint'; readonly detail: string }
-  | { readonly kind: 'expired'; readonly notAfter: string }
-  | { readonly kind: 'not-yet-valid'; readonly notBefore: string }
+  /** `subject`, here and below: the issuer that has the problem; absent, where it is the peer's own certificate. */
+  | { readonly kind: 'expired'; readonly notAfter: string; readonly subject?: string }
+  | { readonly kind: 'not-yet-valid'; readonly notBefore: string; readonly subject?: string }
   | { readonly kind: 'wrong-identity'; readonly expected: Domain; readonly presented: readonly string[] }
-  | { readonly kind: 'wrong-usage'; readonly presented: readonly string[] }
+  | { readonly kind: 'wrong-usage'; readonly presented: readonly string[]; readonly subject?: string }
   | { readonly kind: 'weak'; readonly detail: string }
 
 /** Our judgement on a certificate chain for one reference identifier: every problem, not the first. */
@@ -40,6 +41,11 @@ export type CertificateState =
 /** Self-signed and nothing else: the one invalid certificate that `acceptSelfSigned` speaks of (DESIGN: S). */
 export function isSelfSignedOnly(verdict: CertificateVerdict): boolean {
   return verdict.problems.length === 1 && verdict.problems[0]?.kind === 'self-signed'
+}
+
+/** The peer's own certificate is out of its dates: what not even a pin makes up for. An issuer's dates are part of the chain. */
+export function isDateProblem(problem: CertificateProblem): boolean {
+  return (problem.kind === 'expired' || problem.kind === 'not-yet-valid') && problem.subject === undefined
 }
 
 /** No certificate was presented (M). */
