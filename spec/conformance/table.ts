@@ -12,7 +12,7 @@ export interface Statement {
   readonly reason?: string
 }
 
-export const MAX_PLANNED = 15
+const MAX_PLANNED = 15
 
 const ID = /^(?:RFC|XEP|ENG|SEC)[A-Z0-9]*-[A-Za-z0-9.-]+$/
 const STATES: readonly string[] = ['covered', 'deviation', 'planned']
