@@ -1,0 +1,71 @@
+import type { OwnCertificate } from '../model/certificate.ts'
+import type { Attempt } from '../model/endpoint.ts'
+import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
+import type { StreamFeatures } from '../model/stream.ts'
+import { proofRefusal } from './clamps.ts'
+
+/** What the initiating entity knows when identity is to be proved. */
+export interface ProofFacts {
+  readonly encrypted: boolean
+  /** undefined in clear. */
+  readonly use: CertificateUse | undefined
+  readonly features: StreamFeatures
+  readonly floor: SecurityLevel
+  readonly ours: OwnCertificate
+  /** Whether a password is configured for the remote domain. */
+  readonly hasPassword: boolean
+  /** Whether the peer's header declared dialback: enough for servers that do not list it among the features (XEP-0220 §2.1). */
+  readonly namespaceDialback: boolean
+}
+
+/** A proof that is not tried: the peer does not offer it, or we do not use it. */
+export interface UntriedProof {
+  readonly proof: Proof
+  readonly outcome: 'absent' | 'skipped'
+  readonly code:
+    | 'not-offered'
+    | 'not-encrypted'
+    | 'certificate-not-valid'
+    | 'own-certificate'
+    | 'no-password'
+    | 'failed-before'
+    | 'below-floor'
+    | 'policy'
+}
+
+const MECHANISMS: Readonly<Record<Exclude<Proof, 'dialback'>, string>> = { 'sasl-external': 'EXTERNAL', 'sasl-plain': 'PLAIN' }
+
+/** Each proof that the policy wants, the peer offers and no clamp forbids, in the policy's order; never one that failed here before. */
+export function proofsToTry(wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): readonly Proof[] {
+  return wish.filter((proof, index) => wish.indexOf(proof) === index && whyUntried(proof, wish, facts, attempt) === undefined)
+}
+
+/**
+ * The proofs that are not tried, each with the reason: the answer to "why only dialback?". A password that nobody configured is
+ * nothing to report.
+ */
+export function untriedProofs(wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): readonly UntriedProof[] {
+  const all: readonly Proof[] = facts.hasPassword ? ['sasl-external', 'sasl-plain', 'dialback'] : ['sasl-external', 'dialback']
+  return all.flatMap(proof => {
+    const why = whyUntried(proof, wish, facts, attempt)
+    return why === undefined ? [] : [{ proof, ...why }]
+  })
+}
+
+function whyUntried(proof: Proof, wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): Omit<UntriedProof, 'proof'> | undefined {
+  const skipped = (code: UntriedProof['code']): Omit<UntriedProof, 'proof'> => ({ outcome: 'skipped', code })
+  const isSasl = proof !== 'dialback'
+  if (isSasl && !facts.encrypted) return skipped('not-encrypted')
+  if (attempt.skipProofs.includes(proof)) return skipped('failed-before')
+  if (isSasl && facts.use !== 'authenticate') return skipped('certificate-not-valid')
+  if (proof === 'sasl-external' && facts.ours === 'missing') return skipped('own-certificate')
+  if (proof === 'sasl-plain' && !facts.hasPassword) return skipped('no-password')
+  if (!wish.includes(proof)) return skipped(proof === 'sasl-external' && facts.ours === 'self-signed' ? 'own-certificate' : 'policy')
+  // What is in `wish` was clamped when the policy was asked; a caller that asked otherwise is clamped here.
+  if (proofRefusal(proof, { ...facts, tlsRequired: false }) !== undefined) return skipped('below-floor')
+  return isOffered(proof, facts) ? undefined : { outcome: 'absent', code: 'not-offered' }
+}
+
+function isOffered(proof: Proof, { features, namespaceDialback }: ProofFacts): boolean {
+  return proof === 'dialback' ? features.dialback || namespaceDialback : features.mechanisms.includes(MECHANISMS[proof])
+}
