@@ -69,7 +69,7 @@ export interface CertificateOptions {
   /** A common name, or a whole DER Name. */
   readonly subject: string | Buffer
   /** Default: the subject. */
-  readonly issuer?: string | Buffer
+  readonly issuer?: string | Buffer | undefined
   readonly publicKey: KeyObject
   /** The issuer's private key. */
   readonly signingKey: KeyObject
@@ -77,28 +77,30 @@ export interface CertificateOptions {
   readonly notBefore: number
   readonly notAfter: number
   /** Default 3; 1 carries no extensions. */
-  readonly version?: 1 | 3
+  readonly version?: 1 | 3 | undefined
   /** Default: random, positive. */
-  readonly serial?: Buffer
+  readonly serial?: Buffer | undefined
   /** subjectAltName; absent: no such extension. */
-  readonly names?: readonly AltName[]
-  readonly basicConstraints?: { readonly ca?: boolean; readonly pathLength?: number; readonly critical?: boolean }
-  readonly keyUsage?: readonly KeyUsage[]
+  readonly names?: readonly AltName[] | undefined
+  readonly basicConstraints?: { readonly ca?: boolean; readonly pathLength?: number; readonly critical?: boolean } | undefined
+  readonly keyUsage?: readonly KeyUsage[] | undefined
   /** Words or dotted OIDs. */
-  readonly extendedKeyUsage?: readonly (Purpose | (string & {}))[]
-  readonly nameConstraints?: {
-    readonly permitted?: readonly AltName[]
-    readonly excluded?: readonly AltName[]
-    readonly critical?: boolean
-  }
+  readonly extendedKeyUsage?: readonly (Purpose | (string & {}))[] | undefined
+  readonly nameConstraints?:
+    | {
+        readonly permitted?: readonly AltName[]
+        readonly excluded?: readonly AltName[]
+        readonly critical?: boolean
+      }
+    | undefined
   /** subjectKeyIdentifier and authorityKeyIdentifier, SHA-1 of the keys. Default true. */
-  readonly keyIdentifiers?: boolean
+  readonly keyIdentifiers?: boolean | undefined
   /** Added after the others, in this order. */
-  readonly extensions?: readonly RawExtension[]
+  readonly extensions?: readonly RawExtension[] | undefined
   /** Default SHA-256; ignored by Ed25519. */
-  readonly hash?: 'sha256' | 'sha384' | 'sha512' | 'sha1' | 'md5'
+  readonly hash?: 'sha256' | 'sha384' | 'sha512' | 'sha1' | 'md5' | undefined
   /** RSASSA-PSS instead of PKCS #1 v1.5. Default false, and true for `rsa-pss` keys. */
-  readonly pss?: boolean
+  readonly pss?: boolean | undefined
 }
 
 /** Builds one X.509 certificate, signed. For test certificates and corpora; a hundredth of a millisecond with an EC key. */
