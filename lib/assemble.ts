@@ -23,12 +23,16 @@ const systemClock: Clock = {
   }
 }
 
+/** The local server as the federation holds it. */
+export interface AssembledServer extends LocalServer {
+  /** The addresses we listen on, for `isOwnListener`. */
+  readonly listening: SocketAddress[]
+  /** Resolves when nothing goes on in the background. */
+  settled(): Promise<void>
+}
+
 /** Puts the parts together that every negotiation of one engine shares. */
-export function createLocalServer(
-  options: FederationOptions,
-  settings: Settings,
-  observer: Observer
-): LocalServer & { readonly listening: SocketAddress[]; settled(): Promise<void> } {
+export function createLocalServer(options: FederationOptions, settings: Settings, observer: Observer): AssembledServer {
   const clock = options.clock ?? systemClock
   const tls = options.tls ?? nodeTls()
   const hosted = new HostedDomains(options.domains, tls, options.defaultDomain)

@@ -34,6 +34,7 @@ export class Route {
   #bounceUntil = 0
   #reason: FederationError | undefined
   #pumping = false
+  readonly #onEmpty: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial) {
     this.pair = pair
@@ -78,12 +79,22 @@ export class Route {
     return this.#flight
   }
 
+  /** Resolves when nothing waits: all has been handed to a link, or has failed. */
+  async drained(): Promise<void> {
+    if (this.#queue.length > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+  }
+
   /** Fails everything that still waits. */
   clear(error: FederationError): void {
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
     for (const each of queue) each.failed(error)
+    this.#tellEmpty()
+  }
+
+  #tellEmpty(): void {
+    for (const tell of this.#onEmpty.splice(0)) tell()
   }
 
   async #fly(): Promise<OutgoingLink> {
@@ -129,6 +140,7 @@ export class Route {
       this.#queuedBytes -= next.size
       link.send(next.xml, error => this.#taken(next, error))
     }
+    if (this.#queue.length === 0) this.#tellEmpty()
   }
 
   #taken(consignment: Consignment, error: Error | undefined): void {

@@ -49,6 +49,11 @@ export class Router {
     return await this.#routeOf(checkedPair(pair, this.#server)).open()
   }
 
+  /** Resolves when no stanza waits in any queue. */
+  async drained(): Promise<void> {
+    await Promise.all([...this.#routes.values()].map(route => route.drained()))
+  }
+
   /** Takes nothing more, and fails what still waits. */
   stop(error: FederationError): void {
     this.#stopped = error

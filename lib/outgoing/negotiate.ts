@@ -5,13 +5,13 @@ import type { Attempt } from '../model/endpoint.ts'
 import type { CertificateUse } from '../model/level.ts'
 import type { Secured } from '../model/plugs.ts'
 import { firstAttempt, nextAttempt } from '../rules/next-attempt.ts'
-import { proofsToTry } from '../rules/proofs.ts'
+import { proofsToTry, untriedProofs } from '../rules/proofs.ts'
 import { describeProblems } from '../rules/sentences.ts'
 import { chooseTls } from '../rules/tls-choice.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import type { Evidence } from '../auth/evidence.ts'
 import type { Negotiation } from './negotiation.ts'
-import { prove, skipUntried } from './prove.ts'
+import { prove } from './prove.ts'
 import type { StepFacts } from './step-facts.ts'
 import { checkFrom, dial, directTls, openStream, resolveEndpoints, restartStream, startTls } from './steps.ts'
 import type { OpenStream } from './steps.ts'
@@ -101,9 +101,9 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
   const { encrypted } = ready.stream
   const wish = n.ask.proofs(encrypted, ready.tls?.use)
   const floor = n.ask.minimumLevel()
-  const proofs = proofsToTry(wish, n.proofFacts(ready, floor), attempt)
-  skipUntried(wish, proofs, ready, attempt, n)
-  for (const proof of proofs) {
+  const facts = n.proofFacts(ready, floor)
+  for (const { proof, outcome, code } of untriedProofs(wish, facts, attempt)) n.skip(proof, code, outcome)
+  for (const proof of proofsToTry(wish, facts, attempt)) {
     n.position.proof = proof
     const proved = await n.step(proof, (facts: StepFacts<typeof proof>) => prove(proof, ready, n, facts))
     if (!FederationError.is(proved)) return await establish(proved, ready, n)

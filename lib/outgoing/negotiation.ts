@@ -105,9 +105,9 @@ export class Negotiation {
     }
   }
 
-  /** A step that was not taken, with the reason. */
-  skip(step: Step, code: string): void {
-    this.#enter(step, 'skipped', code, emptyFacts(step, this), this.server.clock.now())
+  /** A step that was not taken, with the reason: skipped by us, or absent because the peer does not offer it. */
+  skip(step: Step, code: string, outcome: Extract<Outcome, 'skipped' | 'absent'> = 'skipped'): void {
+    this.#enter(step, outcome, code, emptyFacts(step, this), this.server.clock.now())
   }
 
   fail(code: ErrorCode, details: ErrorDetails = {}): FederationError {

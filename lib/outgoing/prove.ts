@@ -2,7 +2,6 @@ import type { Evidence } from '../auth/evidence.ts'
 import { proveByDialback } from '../auth/dialback-initiating.ts'
 import { proveBySasl } from '../auth/sasl-initiating.ts'
 import type { FederationError } from '../errors.ts'
-import type { Attempt } from '../model/endpoint.ts'
 import type { Proof } from '../model/level.ts'
 import type { PairStatus } from '../model/report.ts'
 import type { ReadyStream } from './negotiate.ts'
@@ -38,19 +37,4 @@ export async function prove(
 function identityOf({ tls }: ReadyStream): PairStatus['peerIdentity'] {
   if (tls?.use !== 'authenticate') return 'dns'
   return tls.verdict.proof === 'pin' ? 'pin' : 'pkix'
-}
-
-/** The trace names each stronger proof that is not even tried, and why: the answer to "why only dialback?". */
-export function skipUntried(wish: readonly Proof[], proofs: readonly Proof[], ready: ReadyStream, attempt: Attempt, n: Negotiation): void {
-  if (proofs.includes('sasl-external')) return
-  n.skip('sasl-external', reason(wish, ready, attempt, n))
-}
-
-function reason(wish: readonly Proof[], ready: ReadyStream, attempt: Attempt, n: Negotiation): string {
-  if (ready.tls === undefined) return 'not-encrypted'
-  if (attempt.skipProofs.includes('sasl-external')) return 'failed-before'
-  if (ready.tls.use !== 'authenticate') return 'certificate-not-valid'
-  if (!wish.includes('sasl-external')) return n.peer.ours === 'trusted' ? 'policy' : 'own-certificate'
-  if (n.peer.ours === 'missing') return 'own-certificate'
-  return 'not-offered'
 }

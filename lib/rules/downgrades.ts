@@ -6,6 +6,7 @@ const SKIPPED: Readonly<Record<string, string>> = {
   'not-offered': 'the peer does not offer SASL EXTERNAL',
   'own-certificate': 'our own certificate cannot authenticate us',
   'failed-before': 'SASL EXTERNAL failed on the connection before',
+  'below-floor': 'SASL EXTERNAL is below the minimum level',
   policy: 'policy does not want SASL EXTERNAL',
   'policy-never': 'policy does not want TLS',
   'tls-not-offered': 'the peer does not offer TLS'
@@ -24,7 +25,8 @@ export function downgradesOf(trace: readonly TraceEntry[], level: SecurityLevel)
 function whyWithoutExternal(trace: readonly TraceEntry[]): string {
   const last = Math.max(...trace.map(entry => entry.attempt))
   const external = trace.findLast(entry => entry.step === 'sasl-external')
-  if (external !== undefined && external.outcome !== 'skipped') return external.message ?? 'SASL EXTERNAL was refused'
+  if (external !== undefined && external.outcome !== 'skipped' && external.outcome !== 'absent')
+    return external.message ?? 'SASL EXTERNAL was refused'
   const judged = trace.find(entry => entry.attempt === last && entry.step === 'check-certificate')
   if (judged?.step === 'check-certificate' && judged.facts.use !== 'authenticate')
     return `the certificate of the peer is ${describeProblems(judged.facts.verdict)}`
