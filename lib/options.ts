@@ -218,6 +218,10 @@ function checkOverride(value: Override, where: string): void {
     throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
 }
 
+function isTlsKind(value: unknown): boolean {
+  return value === undefined || value === 'starttls' || value === 'direct'
+}
+
 function checkPassword(value: Password, where: string): void {
   checkKeys(value, { username: true, password: true }, `options.${where}`)
   for (const field of ['username', 'password'] as const) {

@@ -31,7 +31,7 @@ export type Goal<T> = (ready: ReadyStream, attempt: Attempt, n: Negotiation) => 
 
 /** From a domain pair to what it was for, or the first failure that mattered (RFC 6120 §5–6, XEP-0178, XEP-0220). */
 export async function negotiateOutgoing<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
-  if ((await n.ask.admit()) === 'refuse') throw n.refused('admit')
+  if ((await n.ask.admit()) === 'refuse') throw n.refused('resolve', 'admit')
   const { endpoints } = await n.step('resolve', (facts, signal) => resolveEndpoints(n, facts, signal))
   n.endpoints = endpoints
   let attempt = firstAttempt(endpoints)
@@ -50,7 +50,7 @@ export async function negotiateOutgoing<T>(n: Negotiation, goal: Goal<T>): Promi
 
 /** One connection, as far up the ladder as it goes. Each stream owns its connection from birth and ends it if the rest fails. */
 async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): Promise<T> {
-  if (attempt.endpoint.tls === 'direct' && n.ask.tls() === 'never') throw n.refused('tls')
+  if (attempt.endpoint.tls === 'direct' && n.ask.tls() === 'never') throw n.refused('negotiate-tls', 'tls')
   const connection = await n.step('connect', (facts, signal) => dial(attempt, n, facts, signal))
   if (attempt.endpoint.tls === 'direct') {
     return await runSecured(await n.step('negotiate-tls', (facts, signal) => directTls(connection, n, facts, signal)), attempt, n, goal)
@@ -59,14 +59,13 @@ async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): P
   return await owning(clear.stream, n, async () => {
     const wish = n.ask.tls()
     const choice = chooseTls(wish, attempt, clear.features)
-    if (choice === 'give-up') throw n.refused('tls')
+    if (choice === 'give-up') throw n.refused('negotiate-tls', 'tls')
     if (choice === 'starttls') {
       if (clear.header.version === undefined)
-        throw n.fail('S2S_TLS_NOT_OFFERED', { detail: 'the peer speaks a version before 1.0', step: 'negotiate-tls' })
+        throw n.failed('negotiate-tls', 'S2S_TLS_NOT_OFFERED', { detail: 'the peer speaks a version before 1.0' })
       return await runSecured(await n.step('negotiate-tls', (facts, signal) => startTls(clear, n, facts, signal)), attempt, n, goal)
     }
-    if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0)
-      throw n.fail('S2S_TLS_NOT_OFFERED', { step: 'negotiate-tls' })
+    if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0) throw n.failed('negotiate-tls', 'S2S_TLS_NOT_OFFERED')
     n.skip(
       'negotiate-tls',
       attempt.encryption === 'none' ? 'reconnected-without-tls' : wish === 'never' ? 'policy-never' : 'tls-not-offered'
@@ -113,7 +112,7 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
     n.position.streamLives = false
   }
   n.position.proof = undefined
-  throw n.fail('S2S_NO_PROOF_LEFT', { step: 'establish' })
+  throw n.failed('establish', 'S2S_NO_PROOF_LEFT')
 }
 
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */

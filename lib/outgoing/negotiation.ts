@@ -131,11 +131,18 @@ export class Negotiation {
     }
   }
 
+  /** The error for what ends an attempt between steps, entered in the trace as the end of the step it belongs to. */
+  failed(step: Step, code: ErrorCode, details: ErrorDetails = {}): FederationError {
+    const error = this.fail(code, { ...details, step })
+    const outcome: Outcome = code === 'S2S_TLS_NOT_OFFERED' ? 'absent' : error.fault === 'policy' ? 'refused' : 'failed'
+    this.#enter(step, outcome, code, emptyFacts(step, this), this.server.clock.now(), error.message)
+    return error
+  }
+
   /** The error for a refusal by policy, with the reason that the policy gave. */
-  refused(question: PolicyFacts['question']): FederationError {
+  refused(step: Step, question: PolicyFacts['question']): FederationError {
     const because = this.#reasons.get(question)
-    const step: Partial<Record<PolicyFacts['question'], Step>> = { admit: 'resolve', tls: 'negotiate-tls' }
-    return this.fail('S2S_POLICY', { ...(because === undefined ? {} : { detail: because }), step: step[question] ?? 'establish' })
+    return this.failed(step, 'S2S_POLICY', because === undefined ? {} : { detail: because })
   }
 
   /** What to say when the negotiation as a whole ended while a step was under way: an earlier reason is worth more than the clock. */

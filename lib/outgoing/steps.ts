@@ -176,7 +176,7 @@ function unexpected(frame: ElementFrame, expected: string): FederationError {
  */
 export function checkFrom(header: StreamHeader, authenticated: boolean, n: Negotiation): void {
   if (header.from === undefined || header.from === n.pair.target || authenticated) return
-  throw n.fail('S2S_STREAM_ERROR_SENT', {
+  throw n.failed('open-stream', 'S2S_STREAM_ERROR_SENT', {
     detail: `the peer calls itself ${header.from}`,
     condition: 'undefined-condition',
     stream: 'undefined-condition'
