@@ -102,7 +102,7 @@ function spawnMocha(run: MochaRun, output: string): Promise<string> {
     })
     let said = ''
     const hear = (chunk: Buffer): void => {
-      said = (said + chunk.toString('utf8')).slice(-4000)
+      said = (said + chunk.toString('utf8')).slice(0, 4000)
     }
     child.stdout.on('data', hear)
     child.stderr.on('data', hear)

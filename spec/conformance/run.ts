@@ -8,7 +8,9 @@ import { faultsOfTable, readTable } from './table.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const [mode, ...rules] = process.argv.slice(2)
-const faults = mode === '--mutate' ? await checkMutations() : await checkTable(mode === '--passing')
+const faults = await (mode === '--mutate' ? checkMutations() : checkTable(mode === '--passing')).catch((error: unknown) => [
+  error instanceof Error ? error.message : String(error)
+])
 for (const fault of faults) console.error(fault)
 process.exitCode = faults.length === 0 ? 0 : 1
 
