@@ -49,6 +49,8 @@ export type TraceEntry =
         readonly from?: string
         readonly to?: string
         readonly version?: string
+        /** Whether the peer's header declared dialback: some servers do that alone, and list no feature (XEP-0220 §2.1). */
+        readonly declaresDialback?: boolean
         readonly features?: StreamFeatures
       }
     >

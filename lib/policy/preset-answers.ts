@@ -63,10 +63,10 @@ function afterFailure(peer: Peer, failed: StepFailure, options: PresetOptions, p
   if (failed.streamLives && (isSasl || failed.step === 'dialback')) return 'next-proof'
   if (isSasl && failed.encrypted) return 'reconnect-tls'
   if (mayEndInClear(peer, options)) {
-    if (isTlsFailure(failed)) return { answer: 'reconnect-plain', because: 'TLS failed' }
+    if (isTlsFailure(failed)) return 'reconnect-plain'
     // A verification trusts no certificate, so one that is refused there is a handshake that failed.
     const isPlainTurn = plainAfterCertificate || peer.purpose === 'verification'
-    if (isPlainTurn && isCertificateFailure(failed)) return { answer: 'reconnect-plain', because: 'a certificate was not accepted' }
+    if (isPlainTurn && isCertificateFailure(failed)) return 'reconnect-plain'
   }
   return failed.endpointsLeft > 0 ? 'next-endpoint' : 'give-up'
 }

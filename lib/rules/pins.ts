@@ -10,13 +10,15 @@ export function matchesPin(verdict: Pick<CertificateVerdict, 'fingerprint256' | 
 }
 
 /**
- * What pins make of a verdict: a match stands in for chain and name, not for dates; without a match nothing else will do, not even
- * a chain that verifies. Without pins the verdict stays as it is.
+ * What pins make of a verdict: a match stands in for chain and name, not for the dates of the certificate itself; without a match
+ * nothing else will do, not even a chain that verifies. Without pins the verdict stays as it is.
  */
 export function applyPins(verdict: CertificateVerdict, pins: readonly Pin[] | undefined): CertificateVerdict {
   if (pins === undefined) return verdict
   if (pins.some(pin => matchesPin(verdict, pin))) {
-    const valid = !verdict.problems.some(problem => problem.kind === 'expired' || problem.kind === 'not-yet-valid')
+    const valid = !verdict.problems.some(
+      problem => (problem.kind === 'expired' || problem.kind === 'not-yet-valid') && problem.subject === undefined
+    )
     return { ...verdict, valid, proof: valid ? 'pin' : 'none' }
   }
   return { ...verdict, valid: false, proof: 'none', problems: [...verdict.problems, { kind: 'constraint', detail: 'no pin matches' }] }

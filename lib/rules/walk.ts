@@ -1,0 +1,288 @@
+import { FederationError } from '../errors.ts'
+import type { ErrorCode, ErrorDetails } from '../errors.ts'
+import type { CertificateVerdict } from '../model/certificate.ts'
+import type { Attempt, Endpoint } from '../model/endpoint.ts'
+import { levelOf } from '../model/level.ts'
+import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
+import type { Admission, Decision, Peer, Rulebook, Step, StepFailure } from '../model/policy.ts'
+import type { PolicyFacts, TraceEntry, VerifiedOver } from '../model/report.ts'
+import type { StreamFeatures } from '../model/stream.ts'
+import { askAdmit, askAfterFailure, askCertificate, askMinimumLevel, askProofs, askTls, attemptClamps } from './decide.ts'
+import { isThenable } from './answers.ts'
+import { firstAttempt, nextAttempt, untriedEndpoints } from './next-attempt.ts'
+import type { Tried } from './next-attempt.ts'
+import { proofsToTry, untriedProofs } from './proofs.ts'
+import { describeProblems } from './sentences.ts'
+import { chooseTls } from './tls-choice.ts'
+
+type FactsOf<S extends TraceEntry['step']> = Extract<TraceEntry, { step: S }>['facts']
+
+/** What a step came to: its facts, and the error where it failed. */
+export interface Met<S extends Step> {
+  readonly facts: FactsOf<S>
+  readonly error?: FederationError
+}
+
+/** A stream as the peer opened it. */
+export interface MetStream extends Met<'open-stream'> {
+  readonly features: StreamFeatures
+}
+
+/** How the peer took a proof; `lives`: the stream goes on after a refusal. */
+export interface MetProof extends Met<Proof> {
+  readonly lives: boolean
+}
+
+/** The other side of a walk: what the peer would do, or what one is recorded to have done. */
+export interface World {
+  resolve(): Met<'resolve'>
+  connect(attempt: Attempt): Met<'connect'>
+  openStream(attempt: Attempt, encrypted: boolean): MetStream
+  negotiateTls(attempt: Attempt, requiredByPeer: boolean): Met<'negotiate-tls'>
+  /** Pins included, as the judge has them. */
+  certificate(attempt: Attempt): CertificateVerdict
+  prove(proof: Proof, attempt: Attempt, encrypted: boolean): MetProof
+  /** The call to the authoritative server, of a walk that is a verification. */
+  verify(attempt: Attempt, verifiedOver: VerifiedOver): Met<'dialback'>
+  readonly hasPassword: boolean
+  /** What an `admit` that takes its time is taken to have said. */
+  admitLater(): Admission
+}
+
+/** Where a walk ended. */
+export interface Walked {
+  /** undefined: no link, or a verification. */
+  readonly level: SecurityLevel | undefined
+  readonly verifiedOver: VerifiedOver | undefined
+  readonly trace: readonly TraceEntry[]
+  readonly error: FederationError | undefined
+}
+
+/** A stream as far as identity. */
+interface Ready {
+  readonly encrypted: boolean
+  readonly use: CertificateUse | undefined
+  readonly opened: MetStream
+}
+
+/**
+ * The outgoing story without a socket: the same questions, in the same order, through the same rules, against a world that answers at
+ * once. Prediction and replay are this walk against two worlds.
+ */
+export function walk(book: Rulebook, peer: Peer, world: World): Walked {
+  return new Walk(book, peer, world).run()
+}
+
+class Walk {
+  readonly #book: Rulebook
+  readonly #peer: Peer
+  readonly #world: World
+  readonly #trace: TraceEntry[] = []
+  readonly #history: Tried[] = []
+  #endpoints: readonly Endpoint[] = []
+  #attempts = 0
+  #floor: SecurityLevel | undefined
+  #position = { encrypted: false, tlsRequiredByPeer: false }
+
+  constructor(book: Rulebook, peer: Peer, world: World) {
+    this.#book = book
+    this.#peer = peer
+    this.#world = world
+  }
+
+  run(): Walked {
+    try {
+      return { ...this.#negotiate(), trace: this.#trace, error: undefined }
+    } catch (thrown) {
+      if (!FederationError.is(thrown)) throw thrown
+      return { level: undefined, verifiedOver: undefined, trace: this.#trace, error: thrown }
+    }
+  }
+
+  #negotiate(): Pick<Walked, 'level' | 'verifiedOver'> {
+    if (this.#admit() === 'refuse') throw failure('S2S_POLICY', 'resolve')
+    this.#endpoints = this.#step('resolve', this.#world.resolve()).endpoints
+    let attempt = firstAttempt(this.#endpoints)
+    while (attempt !== undefined) {
+      this.#attempts += 1
+      this.#position = { encrypted: false, tlsRequiredByPeer: false }
+      try {
+        return this.#runAttempt(attempt)
+      } catch (thrown) {
+        this.#record(thrown, attempt)
+        this.#minimumLevel()
+        attempt = nextAttempt(this.#history, this.#endpoints, attemptClamps(this.#book, this.#peer))
+      }
+    }
+    const errors = this.#history.map(tried => tried.failure.error)
+    throw errors.find(error => error.fault !== 'network') ?? errors[0] ?? failure('S2S_DNS_NO_SERVICE', 'resolve')
+  }
+
+  #runAttempt(attempt: Attempt): Pick<Walked, 'level' | 'verifiedOver'> {
+    const isDirect = attempt.endpoint.tls === 'direct'
+    if (isDirect && this.#tls() === 'never') throw failure('S2S_POLICY', 'negotiate-tls', 'the endpoint is for direct TLS')
+    this.#step('connect', this.#world.connect(attempt))
+    if (isDirect) return this.#runSecured(attempt)
+    const clear = this.#openStream(attempt, false)
+    const wish = this.#tls()
+    const choice = chooseTls(wish, attempt, clear.features)
+    if (choice === 'give-up') throw failure('S2S_POLICY', 'negotiate-tls', 'one side requires TLS and the other goes without')
+    if (choice === 'starttls') {
+      if (clear.features.starttls === 'absent' && clear.facts.version === undefined) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
+      return this.#runSecured(attempt)
+    }
+    const isFirstTry = wish !== 'never' && attempt.encryption === 'per-policy'
+    if (isFirstTry && this.#untried(attempt) > 0) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
+    this.#leaveOutTls(isFirstTry ? 'tls-not-offered' : wish === 'never' ? 'policy-never' : 'reconnected-without-tls')
+    return this.#reach({ encrypted: false, use: undefined, opened: clear }, attempt)
+  }
+
+  #runSecured(attempt: Attempt): Pick<Walked, 'level' | 'verifiedOver'> {
+    this.#step('negotiate-tls', this.#world.negotiateTls(attempt, this.#position.tlsRequiredByPeer))
+    this.#position.encrypted = true
+    const verdict = this.#world.certificate(attempt)
+    const use = this.#certificate(verdict)
+    const facts: FactsOf<'check-certificate'> = { verdict, use, ours: this.#peer.ours }
+    const rejected = use === 'reject' ? { error: failure('S2S_CERTIFICATE', 'check-certificate', describeProblems(verdict)) } : {}
+    this.#step('check-certificate', { facts, ...rejected })
+    const opened = this.#openStream(attempt, true)
+    const { from } = opened.facts
+    if (from !== undefined && from !== this.#peer.remote && use !== 'authenticate')
+      throw failure('S2S_STREAM_ERROR_SENT', 'open-stream', `the peer calls itself ${from}`)
+    return this.#reach({ encrypted: true, use, opened }, attempt)
+  }
+
+  #reach(ready: Ready, attempt: Attempt): Pick<Walked, 'level' | 'verifiedOver'> {
+    if (this.#peer.purpose === 'stanzas') return { level: this.#prove(ready, attempt), verifiedOver: undefined }
+    const verifiedOver = verifiedOverOf(ready)
+    this.#step('dialback', this.#world.verify(attempt, verifiedOver))
+    return { level: undefined, verifiedOver }
+  }
+
+  #prove({ encrypted, use, opened }: Ready, attempt: Attempt): SecurityLevel {
+    const wish = this.#decided('proofs', askProofs(this.#book, this.#peer, encrypted, use))
+    const { ours } = this.#peer
+    const { hasPassword } = this.#world
+    const facts = {
+      encrypted,
+      use,
+      features: opened.features,
+      floor: this.#minimumLevel(),
+      ours,
+      hasPassword,
+      namespaceDialback: opened.facts.declaresDialback ?? false
+    }
+    for (const { proof, outcome, code } of untriedProofs(wish, facts, attempt)) {
+      this.#enter(proof === 'dialback' ? { step: proof, outcome, code, facts: { encrypted } } : { step: proof, outcome, code, facts: {} })
+    }
+    for (const proof of proofsToTry(wish, facts, attempt)) {
+      const { lives, error, ...met } = this.#world.prove(proof, attempt, encrypted)
+      if (error === undefined) {
+        this.#step(proof, met)
+        const level = levelOf(proof, encrypted)
+        this.#step('establish', { facts: { level } })
+        return level
+      }
+      const located = error.located({ step: proof })
+      this.#enterFailed(proof, met.facts, located, lives)
+      if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
+    }
+    throw failure('S2S_NO_PROOF_LEFT', 'establish')
+  }
+
+  #openStream(attempt: Attempt, encrypted: boolean): MetStream {
+    const opened = this.#world.openStream(attempt, encrypted)
+    this.#step('open-stream', opened)
+    this.#position.tlsRequiredByPeer ||= opened.features.starttls === 'required'
+    return opened
+  }
+
+  /** Asks once per error what is to follow. */
+  #record(thrown: unknown, attempt: Attempt, refused?: { readonly lives: boolean; readonly proof: Proof }): Tried {
+    if (!FederationError.is(thrown)) throw thrown
+    const known = this.#history.find(tried => tried.failure.error === thrown)
+    if (known !== undefined) return known
+    const endpointsLeft = this.#untried(attempt)
+    const failed: StepFailure = {
+      step: thrown.step ?? 'establish',
+      error: thrown,
+      streamLives: refused?.lives ?? false,
+      endpointsLeft,
+      ...this.#position
+    }
+    const answer = this.#decided('afterFailure', askAfterFailure(this.#book, this.#peer, failed))
+    const tried: Tried = { attempt, failure: failed, answer, ...(refused === undefined ? {} : { proof: refused.proof }) }
+    this.#history.push(tried)
+    return tried
+  }
+
+  #untried(attempt: Attempt): number {
+    return untriedEndpoints(this.#history, this.#endpoints, attempt)
+  }
+
+  #admit(): Admission {
+    const decision = askAdmit(this.#book, this.#peer)
+    return isThenable(decision) ? this.#world.admitLater() : this.#decided('admit', decision)
+  }
+
+  #tls(): ReturnType<typeof askTls>['answer'] {
+    return this.#decided('tls', askTls(this.#book, this.#peer))
+  }
+
+  #certificate(verdict: CertificateVerdict): CertificateUse {
+    return this.#decided('certificate', askCertificate(this.#book, this.#peer, verdict))
+  }
+
+  #minimumLevel(): SecurityLevel {
+    this.#floor ??= this.#decided('minimumLevel', askMinimumLevel(this.#book, this.#peer))
+    return this.#floor
+  }
+
+  #decided<T>(question: PolicyFacts['question'], decision: Decision<T>): T {
+    const { answer, asked, by, because } = decision
+    const changed = asked === undefined ? {} : { asked: String(asked) }
+    const facts: PolicyFacts = { question, answer: String(answer), ...changed, by, ...(because === undefined ? {} : { because }) }
+    this.#enter({ step: 'policy', outcome: 'ok', code: 'ok', facts })
+    return answer
+  }
+
+  #step<S extends Step>(step: S, met: Met<S>): FactsOf<S> {
+    if (met.error !== undefined) {
+      this.#enterFailed(step, met.facts, met.error, false)
+      throw met.error.located({ step })
+    }
+    this.#enter(entryOf(step, met.facts, { outcome: 'ok', code: 'ok' }))
+    return met.facts
+  }
+
+  #leaveOutTls(code: 'tls-not-offered' | 'policy-never' | 'reconnected-without-tls'): void {
+    const outcome = code === 'tls-not-offered' ? 'absent' : 'skipped'
+    this.#enter({ step: 'negotiate-tls', outcome, code, facts: { requiredByPeer: this.#position.tlsRequiredByPeer } })
+  }
+
+  #enterFailed<S extends Step>(step: S, facts: FactsOf<S>, { code, fault, message }: FederationError, lives: boolean): void {
+    this.#enter(entryOf(step, facts, { outcome: lives || fault === 'policy' ? 'refused' : 'failed', code, message }))
+  }
+
+  #enter(entry: Unplaced): void {
+    this.#trace.push({ ...entry, at: 0, took: 0, attempt: this.#attempts })
+  }
+}
+
+type Placed = 'at' | 'took' | 'attempt'
+type Unplaced = TraceEntry extends infer E ? (E extends TraceEntry ? Omit<E, Placed> : never) : never
+
+// The pairing of step and facts is what `Met` proves at every call; a generic union member is more than the compiler follows.
+function entryOf<S extends Step>(step: S, facts: FactsOf<S>, rest: Pick<TraceEntry, 'outcome' | 'code' | 'message'>): Unplaced {
+  return { step, facts, ...rest } as unknown as Unplaced
+}
+
+function verifiedOverOf({ encrypted, use }: Ready): VerifiedOver {
+  if (!encrypted) return 'clear'
+  return use === 'authenticate' ? 'verified-tls' : 'tls'
+}
+
+function failure(code: ErrorCode, step: Step, detail?: string): FederationError {
+  const details: ErrorDetails = detail === undefined ? { step } : { step, detail }
+  return new FederationError(code, details)
+}
