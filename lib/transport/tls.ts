@@ -5,6 +5,7 @@ import type { SecureContext } from 'node:tls'
 import { FederationError } from '../errors.ts'
 import { abortReason } from '../model/aborted.ts'
 import type { Credentials, Secured, Tls, TlsContext } from '../model/plugs.ts'
+import { readClientHello } from './client-hello.ts'
 import { readCredentials, secureContext } from './credentials.ts'
 
 const PROTOCOL = 'xmpp-server'
@@ -87,40 +88,46 @@ async function client(connection: Duplex, { context, servername, alpn, signal }:
 
 async function server(connection: Duplex, { contextFor, signal }: Parameters<Tls['server']>[1]): Promise<Secured> {
   let servername: string | undefined
-  let failure: unknown
-  const choose = async (name: string | undefined): Promise<SecureContext> => {
-    failure = undefined
-    try {
-      return NodeContext.of(await contextFor(name)) ?? withoutCertificate()
-    } catch (error) {
-      failure = error
-      return withoutCertificate()
-    }
+  let nothingToShow: unknown
+  const choose = async (): Promise<SecureContext> => {
+    servername = await serverNameAskedFor(connection)
+    // With nothing to show the handshake fails by itself, and the peer is told so by an alert.
+    const context = await contextFor(servername).catch((error: unknown) => void (nothingToShow = error))
+    return NodeContext.of(context) ?? withoutCertificate()
   }
-  const chooseNamed = (name: string): Promise<SecureContext> => choose((servername = name))
-  const socket = await begin(
-    connection,
-    signal,
-    () => choose(undefined),
-    unnamed => receivingSocket(connection, unnamed, chooseNamed)
-  )
+  const socket = await begin(connection, signal, choose, secureContext => {
+    const ALPNCallback = ({ protocols }: { protocols: string[] }): string | undefined => protocols.find(protocol => protocol === PROTOCOL)
+    return new TLSSocket(connection, { isServer: true, secureContext, requestCert: true, rejectUnauthorized: false, ALPNCallback })
+  })
   try {
     return secured(await handshake(socket, connection, { ready: 'secure', signal, ourShown: () => true }), servername)
   } catch (error) {
-    // With nothing to show no handshake succeeds; why there was nothing says more.
-    throw failure !== undefined && FederationError.is(error) && error.code === 'S2S_TLS_HANDSHAKE' ? FederationError.from(failure) : error
+    throw nothingToShow !== undefined && FederationError.is(error) && error.code === 'S2S_TLS_HANDSHAKE'
+      ? FederationError.from(nothingToShow)
+      : error
   }
 }
 
-/** `unnamed` serves peers that send no server name. A `choose` that rejects would end in a silent reset; it never does. */
-function receivingSocket(connection: Duplex, unnamed: SecureContext, choose: (name: string) => Promise<SecureContext>): TLSSocket {
-  return new TLSSocket(connection, {
-    isServer: true,
-    secureContext: unnamed,
-    requestCert: true,
-    rejectUnauthorized: false,
-    SNICallback: (name, done) => void choose(name).then(context => done(null, context)),
-    ALPNCallback: ({ protocols }) => (protocols.includes(PROTOCOL) ? PROTOCOL : undefined)
+/** Reads until the ClientHello is there, and puts it back for the handshake. */
+function serverNameAskedFor(connection: Duplex): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0)
+    const settle = (): void => void connection.off('readable', onReadable).off('end', onEnd).off('close', onEnd)
+    const onReadable = (): void => {
+      const chunk = connection.read() as Buffer | null
+      if (chunk === null) return
+      bytes = Buffer.concat([bytes, chunk])
+      const hello = readClientHello(bytes)
+      if (hello === 'incomplete') return
+      settle()
+      connection.unshift(bytes)
+      resolve(hello.servername)
+    }
+    const onEnd = (): void => {
+      settle()
+      reject(failed('the connection ended', connection.errored ?? undefined))
+    }
+    connection.on('readable', onReadable).on('end', onEnd).on('close', onEnd)
   })
 }
 
