@@ -1,0 +1,13 @@
+/** The testing kit: what this library's own specs are made with, and what servers can be tested with. See docs/testing.md. */
+export { CERTIFICATE_STATES, createAuthority } from './certificates.ts'
+export type { Authority, AuthorityOptions, IssueOptions, NameKind } from './certificates.ts'
+export type { CertificateState } from '../model/certificate.ts'
+export { createTestClock } from './clock.ts'
+export type { TestClock } from './clock.ts'
+export { createNetwork } from './network.ts'
+export type { CutOptions, Fault, HostOptions, Network, NetworkOptions, Target } from './network.ts'
+export type { CutKind, CutPlace } from './cut.ts'
+export type { End, Wire } from './wire.ts'
+export { createZone } from './zone.ts'
+export type { Lookup, PublishedServer, RecordKind, RecordOptions, Zone } from './zone.ts'
+export { atRest } from './rest.ts'
