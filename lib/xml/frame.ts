@@ -1,4 +1,6 @@
 import type { Element } from 'ltx'
+import { INDIRECT } from './attributes.ts'
+import type { Spans } from './attributes.ts'
 import { expandValue } from './references.ts'
 import type { Inherited } from './scope.ts'
 import { buildTree, readTag } from './tree.ts'
@@ -61,28 +63,18 @@ export interface Readdressing {
   readonly id?: string
 }
 
-/** Offsets from the first byte of the element; `to` 0: absent. */
-export interface Span {
-  readonly from: number
-  readonly to: number
-  /** Written with references or white space that a reader resolves. */
-  readonly indirect: boolean
-}
-
-/** What the framer knows of an element when its start tag has ended. */
+/** What the framer knows of an element when its start tag has ended. Offsets count from the first byte of the element. */
 export interface StartTag {
-  readonly nameFrom: number
+  /** Without the prefix. */
+  readonly nameAt: number
   readonly nameTo: number
   readonly prefix: string
   readonly namespace: string
-  readonly ownDefault: boolean
+  readonly declaresDefault: boolean
   readonly end: number
+  /** Whether the name or a value holds other bytes than ASCII. */
   readonly wide: boolean
-  readonly from: Span | undefined
-  readonly to: Span | undefined
-  readonly id: Span | undefined
-  readonly type: Span | undefined
-  readonly lang: Span | undefined
+  readonly spans: Spans
 }
 
 /** A top-level element as it stands in the received bytes. */
@@ -112,7 +104,7 @@ export class ReceivedElement implements ElementFrame {
   }
 
   get name(): string {
-    return this.#read(this.#tag.nameFrom, this.#tag.nameTo)
+    return this.#read(this.#tag.nameAt, this.#tag.nameTo)
   }
 
   get prefix(): string {
@@ -124,23 +116,23 @@ export class ReceivedElement implements ElementFrame {
   }
 
   get from(): string | undefined {
-    return this.#value(this.#tag.from)
+    return this.#value(this.#tag.spans.fromAt, this.#tag.spans.fromTo)
   }
 
   get to(): string | undefined {
-    return this.#value(this.#tag.to)
+    return this.#value(this.#tag.spans.toAt, this.#tag.spans.toTo)
   }
 
   get id(): string | undefined {
-    return this.#value(this.#tag.id)
+    return this.#value(this.#tag.spans.idAt, this.#tag.spans.idTo)
   }
 
   get type(): string | undefined {
-    return this.#value(this.#tag.type)
+    return this.#value(this.#tag.spans.typeAt, this.#tag.spans.typeTo)
   }
 
   get lang(): string | undefined {
-    return this.#value(this.#tag.lang)
+    return this.#value(this.#tag.spans.langAt, this.#tag.spans.langTo)
   }
 
   element(): Element {
@@ -175,16 +167,16 @@ export class ReceivedElement implements ElementFrame {
   #declarations(): ReadonlyMap<string, string> {
     const { defaultNamespace, lang } = this.#inherited
     const declarations = new Map<string, string>()
-    if (!this.#tag.ownDefault && defaultNamespace !== '') declarations.set('xmlns', defaultNamespace)
+    if (!this.#tag.declaresDefault && defaultNamespace !== '') declarations.set('xmlns', defaultNamespace)
     for (const [prefix, namespace] of this.#used ?? []) declarations.set(`xmlns:${prefix}`, namespace)
-    if (lang !== undefined && this.#tag.lang === undefined) declarations.set('xml:lang', lang)
+    if (lang !== undefined && this.#tag.spans.langTo === 0) declarations.set('xml:lang', lang)
     return declarations
   }
 
-  #value(span: Span | undefined): string | undefined {
-    if (span === undefined) return undefined
-    const raw = this.#read(span.from, span.to)
-    return span.indirect ? expandValue(raw) : raw
+  #value(at: number, to: number): string | undefined {
+    if (to === 0) return undefined
+    const raw = this.#read(at, to)
+    return (this.#tag.spans.flags & INDIRECT) === 0 ? raw : expandValue(raw)
   }
 
   // A string cut from the chunk's would keep the chunk alive; one cut from the start tag's keeps only that.

@@ -1,10 +1,24 @@
 import { FederationError } from '../errors.ts'
 import { AttributeList, DECLARATION, INDIRECT, WIDE } from './attributes.ts'
-import * as bytes from './characters.ts'
-import { BYTES } from './characters.ts'
+import {
+  BYTES,
+  characterLength,
+  codePointAt,
+  isNameCharacter,
+  NAME_BYTE,
+  NAME_START_BYTE,
+  NAMESPACE_STOP,
+  SPACE_BYTE,
+  TEXT_STOP,
+  utf8Prefix,
+  VALUE_STOP
+} from './characters.ts'
+import { checkDeclaration, LONGEST_DECLARATION } from './declaration.ts'
 import { ReceivedElement } from './frame.ts'
-import type { Frame, StartTag } from './frame.ts'
-import { boundNamespace, illFormed, LONGEST_NAMESPACE, readValue, Scope } from './scope.ts'
+import type { Frame, HeaderFrame, StartTag } from './frame.ts'
+import { ReferenceCheck } from './references.ts'
+import { excess, illFormed, oversized, restricted, unsupportedEncoding } from './refusals.ts'
+import { Scope } from './scope.ts'
 import type { Inherited } from './scope.ts'
 
 export type { CloseFrame, ElementFrame, Frame, HeaderFrame, Readdressing } from './frame.ts'
@@ -23,41 +37,49 @@ export interface FramerLimits {
 
 /** Bytes of one name, prefix and colon included. */
 export const LONGEST_NAME = 256
-/** Bytes of one `xml:lang` (BCP 47 needs 35). */
-export const LONGEST_LANG = 128
-const LONGEST_DECLARATION = 256
-const SMALLEST_BLOCK = 4096
-const NOTHING = Buffer.alloc(0)
 
-// Where the next byte stands. Plain numbers: a switch over them costs a jump.
+const NOTHING = Buffer.alloc(0)
+const SMALLEST_BLOCK = 4096
+
+// What the next byte belongs to. Plain numbers: a switch over them costs a jump.
 const PROLOG = 0
-const DECLARING = 1
+const XML_DECLARATION = 1
 const ANGLE = 2
 const NAME = 3
 const TAG = 4
 const SPACE = 5
-const ATTRIBUTE = 6
-const EQUALS = 7
-const QUOTE = 8
-const VALUE = 9
-const EMPTY = 10
-const CONTENT = 11
-const REFERENCE = 12
-const BANG = 13
-const CDATA = 14
-const END_NAME = 15
-const END_SPACE = 16
-const BETWEEN = 17
-const CLOSED = 18
+const EMPTY = 6
+const ATTRIBUTE = 7
+const EQUALS = 8
+const QUOTE = 9
+const VALUE = 10
+const VALUE_REFERENCE = 11
+const CONTENT = 12
+const CONTENT_REFERENCE = 13
+const BANG = 14
+const CDATA = 15
+const END_NAME = 16
+const END_SPACE = 17
+const BETWEEN = 18
+const CLOSED = 19
 
 const LT = 0x3c
 const GT = 0x3e
-const SLASH = 0x2f
 const AMPERSAND = 0x26
+const SLASH = 0x2f
 const COLON = 0x3a
 const EQUAL_SIGN = 0x3d
+const QUESTION = 0x3f
+const EXCLAMATION = 0x21
+const BRACKET = 0x5d
+const XMLNS = Buffer.from('xmlns')
 const CDATA_OPEN = Buffer.from('[CDATA[')
-const REFERENCES: ReadonlySet<string> = new Set(['lt', 'gt', 'amp', 'apos', 'quot'])
+
+// What is kept of each open element: where its name stands, and how many prefixes were in scope around it.
+const OPEN_NAME = 0
+const OPEN_LENGTH = 1
+const OPEN_PREFIXES = 2
+const OPEN_STRIDE = 3
 
 /**
  * The one reader of streams: walks the bytes once and gives frames that are checked UTF-8, XML 1.0, namespaces, and free of
@@ -67,40 +89,42 @@ const REFERENCES: ReadonlySet<string> = new Set(['lt', 'gt', 'amp', 'apos', 'quo
 export class Framer {
   readonly #limits: FramerLimits
   readonly #attributes: AttributeList
-  readonly #stack: Int32Array
+  readonly #open: Int32Array
+  readonly #reference = new ReferenceCheck()
   #scope = new Scope()
   #inherited: Inherited = { defaultNamespace: '', prefixes: new Map(), lang: undefined }
+  /** The name of the root, as written; undefined until the header is complete. */
   #root: Buffer | undefined
   #failure: FederationError | undefined
 
-  // The block of bytes in hand: read up to #at, readable up to #end, filled up to #filled; ours to append to if #own.
+  // The bytes in hand: read up to #at, complete valid characters up to #end, filled up to #filled; ours to append to if #own.
   #block: Buffer = NOTHING
   #own = false
   #at = 0
   #end = 0
   #filled = 0
   #broken = false
-  // Totals since the stream began.
+  /** Bytes since the stream began: all, and up to the end of the last frame. */
   #fed = 0
   #framed = 0
 
-  // The token in hand. Offsets but #start and #stop count from #start, so that they outlive the block.
+  // The header, element or run of white space in hand begins at #start and may be read up to #stop. All further offsets count
+  // from #start, so that they outlive the block.
   #state = PROLOG
   #start = 0
   #stop = 0
   #depth = 0
-  #nameFrom = 0
+  #nameAt = 0
   #nameTo = 0
   #colon = 0
-  #elementColon = 0
-  #elementFrom = 0
+  #nameBegins = false
+  #elementAt = 0
   #elementTo = 0
-  #tokenFrom = 0
+  #elementColon = 0
+  #valueAt = 0
   #flags = 0
   #quote = 0
   #matched = 0
-  #reference = ''
-  #after = CONTENT
   #certified = true
   #tag: StartTag | undefined
   #frame: Frame | undefined
@@ -108,7 +132,7 @@ export class Framer {
   constructor(limits: FramerLimits) {
     this.#limits = { ...limits }
     this.#attributes = new AttributeList(limits.attributes)
-    this.#stack = new Int32Array((limits.depth + 1) * 3)
+    this.#open = new Int32Array(limits.depth * OPEN_STRIDE)
   }
 
   /** Bytes fed and not yet part of a returned frame, white space included. */
@@ -116,14 +140,15 @@ export class Framer {
     return this.#fed - this.#framed
   }
 
-  /** Whether a header, an element or a part of one has been begun and not finished. */
+  /** Whether something other than white space follows the last frame: a part of a header or element, read or not yet read. */
   get midElement(): boolean {
-    return (this.#state !== BETWEEN && this.#state !== CLOSED && this.#state !== PROLOG) || this.#at < this.#filled
+    return (this.#isOpen() && this.#state !== PROLOG) || this.#at < this.#filled
   }
 
-  /** Raises (or lowers) the bound on elements: what has been authenticated may send more. */
-  setElementBytes(size: number): void {
-    this.#limits.elementBytes = size
+  /** Raises (or lowers) the bound on elements: who has been authenticated may send more. */
+  setElementBytes(bytes: number): void {
+    this.#limits.elementBytes = bytes
+    this.#bound()
   }
 
   /** Takes a chunk over; it must not be written to any more. */
@@ -135,23 +160,35 @@ export class Framer {
     else if (this.#own && this.#filled + chunk.length <= this.#block.length) {
       chunk.copy(this.#block, this.#filled)
       this.#filled += chunk.length
-    } else this.#join(keep, chunk)
-    if (this.#broken) return
-    const valid = bytes.utf8Prefix(this.#block, this.#end, this.#filled)
-    this.#end = valid.end
-    this.#broken = valid.broken
+    } else this.#join(chunk, keep)
+    if (!this.#broken) {
+      const valid = utf8Prefix(this.#block, this.#end, this.#filled)
+      this.#end = valid.end
+      this.#broken = valid.broken
+    }
+    this.#bound()
   }
 
   /**
    * The next complete frame; undefined: more bytes are needed.
    *
-   * @throws FederationError `S2S_NOT_WELL_FORMED` with the stream error to send, or `S2S_LIMIT` (`condition` is
-   * `stanza-too-big` where the element is), and from then on the same again
+   * @throws FederationError `S2S_NOT_WELL_FORMED` with the stream error to send, or `S2S_LIMIT` (with the `condition`
+   * `stanza-too-big` for an element); from then on the same again
    */
   next(): Frame | undefined {
     if (this.#failure !== undefined) throw this.#failure
     try {
-      return this.#scan()
+      while (this.#read()) {
+        const frame = this.#frame
+        if (frame === undefined) continue
+        this.#frame = undefined
+        this.#framed = this.#fed - (this.#filled - this.#at)
+        this.#start = this.#at
+        this.#bound()
+        return frame
+      }
+      this.#wait()
+      return undefined
     } catch (error) {
       this.#failure = FederationError.from(error)
       throw this.#failure
@@ -159,7 +196,7 @@ export class Framer {
   }
 
   #isOpen(): boolean {
-    return this.#state !== BETWEEN && this.#state !== CLOSED
+    return this.#state < BETWEEN
   }
 
   #replace(chunk: Buffer, read: number): void {
@@ -171,9 +208,9 @@ export class Framer {
     this.#filled = chunk.length
   }
 
-  #join(keep: number, chunk: Buffer): void {
+  #join(chunk: Buffer, keep: number): void {
     const kept = this.#filled - keep
-    // Room to spare: a sender of single bytes must not make us copy what it sent over and over.
+    // Room to spare: who sends single bytes must not make us copy them over and over.
     const block = Buffer.allocUnsafeSlow(Math.max(SMALLEST_BLOCK, 4 * (kept + chunk.length)))
     this.#block.copy(block, 0, keep, this.#filled)
     chunk.copy(block, kept)
@@ -185,126 +222,78 @@ export class Framer {
     this.#filled = kept + chunk.length
   }
 
-  #scan(): Frame | undefined {
-    for (;;) {
-      this.#limit()
-      if (!this.#read()) {
-        this.#wait()
-        return undefined
-      }
-      const frame = this.#frame
-      if (frame === undefined) continue
-      this.#frame = undefined
-      this.#framed = this.#fed - (this.#filled - this.#at)
-      this.#start = this.#at
-      return frame
-    }
+  /** How far what is in hand may be read. */
+  #bound(): void {
+    const most = this.#root === undefined ? this.#limits.headerBytes : this.#state === CLOSED ? Infinity : this.#limits.elementBytes
+    this.#stop = Math.min(this.#end, this.#start + most)
   }
 
-  /** How far the token in hand may be read. */
-  #limit(): void {
-    const most = this.#root === undefined ? this.#limits.headerBytes : this.#limits.elementBytes
-    this.#stop = this.#state === CLOSED ? this.#end : Math.min(this.#end, this.#start + most)
-  }
-
-  /** Nothing more can be read: because nothing more is there, or because it may not be. */
+  /** Nothing more can be read: because nothing more is there, or because nothing more may be there. */
   #wait(): void {
-    if (this.#stop < this.#end) throw this.#tooBig()
-    if (this.#broken) throw new FederationError('S2S_NOT_WELL_FORMED', { stream: 'unsupported-encoding', detail: 'it is not UTF-8' })
-    if (this.#isOpen() || this.#at < this.#filled) return
+    if (this.#stop < this.#end) {
+      if (this.#root === undefined) throw excess(`a stream header of more than ${this.#limits.headerBytes} bytes`)
+      if (this.#isOpen()) throw oversized(this.#limits.elementBytes)
+      throw excess(`more than ${this.#limits.elementBytes} bytes of white space between elements`)
+    }
+    if (this.#broken) throw unsupportedEncoding('it is not UTF-8')
     // An idle stream keeps no chunk.
-    this.#replace(NOTHING, this.#at)
+    if (!this.#isOpen() && this.#at === this.#filled) this.#replace(NOTHING, this.#at)
   }
 
-  #tooBig(): FederationError {
-    if (this.#root === undefined)
-      return new FederationError('S2S_LIMIT', { detail: `a stream header of more than ${this.#limits.headerBytes} bytes` })
-    const { elementBytes } = this.#limits
-    if (!this.#isOpen())
-      return new FederationError('S2S_LIMIT', { detail: `more than ${elementBytes} bytes of white space between elements` })
-    return new FederationError('S2S_LIMIT', { detail: `an element of more than ${elementBytes} bytes`, condition: 'stanza-too-big' })
-  }
-
-  /** Reads on in the state of the moment. False: more bytes are needed. */
+  /** Reads on to the end of a tag, of an element, of something else; false: to the end of what is there. */
   #read(): boolean {
     switch (this.#state) {
       case CONTENT:
         return this.#readContent()
+      case BETWEEN:
+      case CLOSED:
+        return this.#readBetween()
       case ANGLE:
         return this.#readAngle()
-      case NAME:
-        return this.#readElementName()
-      case TAG:
-      case SPACE:
-      case EMPTY:
-        return this.#readTag()
-      case ATTRIBUTE:
-        return this.#readAttributeName()
-      case EQUALS:
-      case QUOTE:
-        return this.#readEquals()
-      case VALUE:
-        return this.#readAttributeValue()
       case END_NAME:
       case END_SPACE:
         return this.#readEndTag()
-      case REFERENCE:
-        return this.#readReference()
+      case CONTENT_REFERENCE:
+        return this.#readReference(CONTENT)
       case BANG:
         return this.#readBang()
       case CDATA:
         return this.#readCdata()
       case PROLOG:
         return this.#readProlog()
-      case DECLARING:
-        return this.#readDeclaration()
+      case XML_DECLARATION:
+        return this.#readXmlDeclaration()
       default:
-        return this.#readBetween()
+        return this.#readStartTag()
     }
   }
 
-  #readContent(): boolean {
-    const block = this.#block
-    const stop = this.#stop
-    let at = this.#at
-    for (;;) {
-      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & bytes.TEXT_STOP) === 0) at++
-      this.#at = at
-      if (at === stop) return false
-      const byte = block[at]
-      if (byte === LT) {
-        this.#at = at + 1
-        this.#state = ANGLE
-        return true
-      }
-      if (byte === AMPERSAND) return this.#openReference(CONTENT)
-      const length = this.#checkCharacter(at)
-      if (length === 0) return false
-      at += length
-    }
+  #readProlog(): boolean {
+    if (!this.#skipSpace()) return false
+    if (this.#block[this.#at] !== LT) throw illFormed('something else than a stream header')
+    this.#at++
+    this.#state = ANGLE
+    return true
   }
 
-  /** A byte that plain running stops at. Gives how many bytes to go on; 0: more are needed. */
-  #checkCharacter(at: number): number {
-    const block = this.#block
-    const byte = block[at] ?? 0
-    if (byte === 0xef) {
-      if (at + 2 >= this.#stop) return 0
-      if (block[at + 1] === 0xbf && (block[at + 2] ?? 0) >= 0xbe) throw illFormed('U+FFFE and U+FFFF are no characters')
-      return 3
-    }
-    if (byte === GT) {
-      if (this.#state === CONTENT && at >= 2 && block[at - 1] === 0x5d && block[at - 2] === 0x5d) throw illFormed(']]> stands in text')
-      return 1
-    }
-    if (byte === 0xd) {
-      // Readers differ over it: what is passed on is written anew.
-      this.#certified = false
-      return 1
-    }
-    throw illFormed('a control character')
+  #readBetween(): boolean {
+    if (!this.#skipSpace()) return false
+    if (this.#state === CLOSED) throw illFormed('something follows the end of the stream')
+    if (this.#block[this.#at] !== LT)
+      throw new FederationError('S2S_NOT_WELL_FORMED', { stream: 'bad-format', detail: 'text stands between elements' })
+    this.#start = this.#at++
+    this.#bound()
+    this.#certified = true
+    this.#state = ANGLE
+    return this.#readAngle()
   }
 
+  #skipSpace(): boolean {
+    while (this.#at < this.#stop && ((BYTES[this.#block[this.#at] ?? 0] ?? 0) & SPACE_BYTE) !== 0) this.#at++
+    return this.#at < this.#stop
+  }
+
+  /** After `<`. */
   #readAngle(): boolean {
     if (this.#at === this.#stop) return false
     const byte = this.#block[this.#at]
@@ -313,106 +302,83 @@ export class Framer {
       this.#at++
       this.#matched = 0
       this.#state = END_NAME
-      return true
+      return this.#readEndTag()
     }
-    if (byte === 0x3f) {
-      if (this.#root !== undefined || this.#start !== 0 || this.#at !== 1) throw restricted('a processing instruction')
-      this.#state = DECLARING
-      this.#matched = 0
-      return true
-    }
-    if (byte === 0x21) {
+    if (byte === EXCLAMATION) {
       if (this.#depth === 0) throw restricted('a comment or a document type')
       this.#at++
       this.#matched = 0
       this.#state = BANG
       return true
     }
-    if (this.#root !== undefined && this.#depth === this.#limits.depth)
-      throw new FederationError('S2S_LIMIT', { detail: `more than ${this.#limits.depth} elements inside each other` })
+    if (byte === QUESTION) {
+      if (this.#fed - this.#filled + this.#at !== 1) throw restricted('a processing instruction')
+      this.#state = XML_DECLARATION
+      return true
+    }
+    if (this.#depth === this.#limits.depth) throw excess(`more than ${this.#limits.depth} elements inside each other`)
     this.#attributes.clear()
+    this.#flags = 0
     this.#beginName()
     this.#state = NAME
-    return true
+    return this.#readStartTag()
   }
 
-  #beginName(): void {
-    this.#nameFrom = this.#at - this.#start
-    this.#colon = 0
+  #readXmlDeclaration(): boolean {
+    while (this.#at < this.#stop) {
+      const byte = this.#block[this.#at++]
+      if (this.#at - this.#start === 6 && this.#block.toString('latin1', this.#start, this.#start + 5) !== '<?xml')
+        throw restricted('a processing instruction')
+      if (this.#at - this.#start > LONGEST_DECLARATION) throw excess(`an XML declaration of more than ${LONGEST_DECLARATION} bytes`)
+      if (byte !== GT) continue
+      checkDeclaration(this.#block.toString('latin1', this.#start, this.#at))
+      this.#state = PROLOG
+      return true
+    }
+    return false
   }
 
-  /** Reads a name up to the byte after it. False: more bytes are needed. */
-  #readName(): boolean {
-    const block = this.#block
-    const stop = this.#stop
-    const from = this.#start + this.#nameFrom
-    let at = this.#at
+  #readStartTag(): boolean {
+    if (this.#state === NAME) {
+      if (!this.#readName()) return false
+      this.#elementAt = this.#nameAt
+      this.#elementTo = this.#nameTo
+      this.#elementColon = this.#colon
+      this.#state = TAG
+    }
     for (;;) {
-      const first = at === from || at === this.#start + this.#colon + 1
-      if (at < stop && first && ((BYTES[block[at] ?? 0] ?? 0) & bytes.NAME_START_BYTE) !== 0) at++
-      else if (first && at < stop && (block[at] ?? 0) < 0x80) throw illFormed('a name begins with a character that begins none')
-      if (!first || at > from) while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & bytes.NAME_BYTE) !== 0) at++
-      this.#at = at
-      if (at - from > LONGEST_NAME) throw new FederationError('S2S_LIMIT', { detail: `a name of more than ${LONGEST_NAME} bytes` })
-      if (at === stop) return false
-      const byte = block[at] ?? 0
-      if (byte === COLON) {
-        if (this.#colon !== 0) throw illFormed('a name with two colons')
-        this.#colon = at - this.#start
-        at++
-      } else if (byte >= 0x80) {
-        const length = bytes.characterLength(byte)
-        if (at + length > stop) return false
-        const begins = at === from || at === this.#start + this.#colon + 1
-        if (!bytes.isNameCharacter(bytes.codePointAt(block, at), begins)) throw illFormed('a name holds a character that names have not')
-        this.#flags |= WIDE
-        at += length
-      } else {
-        this.#nameTo = at - this.#start
-        return true
+      if (this.#state < ATTRIBUTE) {
+        if (!this.#readBetweenAttributes()) return false
+        if (this.#state !== ATTRIBUTE) return true
       }
+      if (this.#state === ATTRIBUTE && !this.#readName()) return false
+      if (this.#state < VALUE && !this.#readEquals()) return false
+      if (this.#state === VALUE_REFERENCE && !this.#readReference(VALUE)) return false
+      if (!this.#readValue()) return false
     }
   }
 
-  #readElementName(): boolean {
-    if (!this.#readName()) return false
-    this.#elementFrom = this.#nameFrom
-    this.#elementTo = this.#nameTo
-    this.#elementColon = this.#colon
-    this.#state = TAG
-    return true
-  }
-
-  /** Between the parts of a start tag. */
-  #readTag(): boolean {
+  /** Up to the first byte of an attribute, or past the end of the tag. */
+  #readBetweenAttributes(): boolean {
     const block = this.#block
     const stop = this.#stop
     let at = this.#at
-    while (at < stop) {
+    for (; at < stop; at++) {
       const byte = block[at] ?? 0
-      if (this.#state === EMPTY) {
-        if (byte !== GT) throw illFormed('a slash inside a tag')
+      if (this.#state === EMPTY && byte !== GT) throw illFormed('a slash inside a tag')
+      if (byte === GT) {
         this.#at = at + 1
-        this.#finishTag(true)
+        this.#finishTag(this.#state === EMPTY)
         return true
       }
-      if (((BYTES[byte] ?? 0) & bytes.SPACE_BYTE) !== 0) {
-        at++
-        this.#state = SPACE
-      } else if (byte === GT) {
-        this.#at = at + 1
-        this.#finishTag(false)
-        return true
-      } else if (byte === SLASH) {
-        at++
-        this.#state = EMPTY
-      } else {
+      if (byte === SLASH) this.#state = EMPTY
+      else if (((BYTES[byte] ?? 0) & SPACE_BYTE) !== 0) this.#state = SPACE
+      else {
         if (this.#state !== SPACE) throw illFormed('no white space before an attribute')
-        if (this.#attributes.isFull)
-          throw new FederationError('S2S_LIMIT', { detail: `more than ${this.#limits.attributes} attributes in one tag` })
+        if (this.#attributes.isFull) throw excess(`more than ${this.#limits.attributes} attributes in one tag`)
         this.#at = at
-        this.#beginName()
         this.#flags = 0
+        this.#beginName()
         this.#state = ATTRIBUTE
         return true
       }
@@ -421,46 +387,81 @@ export class Framer {
     return false
   }
 
-  #readAttributeName(): boolean {
-    if (!this.#readName()) return false
-    this.#state = EQUALS
-    return true
+  #beginName(): void {
+    this.#nameAt = this.#at - this.#start
+    this.#nameBegins = true
+    this.#colon = 0
   }
 
+  /** Up to the byte after a name. */
+  #readName(): boolean {
+    const block = this.#block
+    const stop = this.#stop
+    let at = this.#at
+    for (;;) {
+      if (!this.#nameBegins) while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_BYTE) !== 0) at++
+      this.#at = at
+      const length = at - this.#start - this.#nameAt
+      if (length > LONGEST_NAME) throw excess(`a name of more than ${LONGEST_NAME} bytes`)
+      if (at === stop) return false
+      const byte = block[at] ?? 0
+      if (this.#nameBegins && ((BYTES[byte] ?? 0) & NAME_START_BYTE) !== 0) at++
+      else if (byte >= 0x80) {
+        const size = characterLength(byte)
+        if (at + size > stop) return false
+        if (!isNameCharacter(codePointAt(block, at), this.#nameBegins)) throw illFormed('a name holds a character that names have not')
+        this.#flags |= WIDE
+        at += size
+      } else if (this.#nameBegins) throw illFormed('a name begins with a character that begins none')
+      else if (byte === COLON) {
+        if (this.#colon !== 0) throw illFormed('a name with two colons')
+        this.#colon = at++ - this.#start
+        this.#nameBegins = true
+        continue
+      } else {
+        this.#nameTo = at - this.#start
+        if (this.#state === ATTRIBUTE) this.#state = EQUALS
+        return true
+      }
+      this.#nameBegins = false
+    }
+  }
+
+  /** From the end of an attribute's name to the first byte of its value. */
   #readEquals(): boolean {
     const block = this.#block
     const stop = this.#stop
     let at = this.#at
     while (at < stop) {
       const byte = block[at++] ?? 0
-      if (((BYTES[byte] ?? 0) & bytes.SPACE_BYTE) !== 0) continue
+      if (((BYTES[byte] ?? 0) & SPACE_BYTE) !== 0) continue
       if (this.#state === EQUALS) {
         if (byte !== EQUAL_SIGN) throw illFormed('an attribute without a value')
         this.#state = QUOTE
-        continue
+      } else {
+        if (byte !== 0x22 && byte !== 0x27) throw illFormed('an attribute value without quotes')
+        this.#quote = byte
+        this.#valueAt = at - this.#start
+        if (block[this.#start + this.#nameAt] === 0x78 && this.#isDeclaration()) this.#flags |= DECLARATION
+        this.#state = VALUE
+        this.#at = at
+        return true
       }
-      if (byte !== 0x22 && byte !== 0x27) throw illFormed('an attribute value without quotes')
-      this.#quote = byte
-      this.#tokenFrom = at - this.#start
-      if (this.#isDeclaration()) this.#flags |= DECLARATION
-      this.#state = VALUE
-      this.#at = at
-      return true
     }
     this.#at = at
     return false
   }
 
   #isDeclaration(): boolean {
-    const from = this.#start + this.#nameFrom
-    const length = (this.#colon === 0 ? this.#nameTo : this.#colon) - this.#nameFrom
-    return length === 5 && this.#block[from] === 0x78 && this.#block.toString('latin1', from, from + 5) === 'xmlns'
+    if ((this.#colon === 0 ? this.#nameTo : this.#colon) - this.#nameAt !== XMLNS.length) return false
+    for (let index = 0; index < XMLNS.length; index++) if (this.#block[this.#start + this.#nameAt + index] !== XMLNS[index]) return false
+    return true
   }
 
-  #readAttributeValue(): boolean {
+  #readValue(): boolean {
     const block = this.#block
     const stop = this.#stop
-    const mask = (this.#flags & DECLARATION) === 0 ? bytes.VALUE_STOP : bytes.NAMESPACE_STOP
+    const mask = (this.#flags & DECLARATION) === 0 ? VALUE_STOP : NAMESPACE_STOP
     let at = this.#at
     for (;;) {
       while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & mask) === 0) at++
@@ -468,47 +469,84 @@ export class Framer {
       if (at === stop) return false
       const byte = block[at] ?? 0
       if (byte === this.#quote) {
-        this.#attributes.add(this.#nameFrom, this.#nameTo, this.#colon, this.#tokenFrom, at - this.#start, this.#flags)
+        this.#attributes.add(this.#nameAt, this.#nameTo, this.#colon, this.#valueAt, at - this.#start, this.#flags)
         this.#at = at + 1
         this.#state = TAG
         return true
       }
       if (byte === AMPERSAND) {
         this.#flags |= INDIRECT
-        return this.#openReference(VALUE)
+        this.#beginReference(VALUE_REFERENCE)
+        if (!this.#readReference(VALUE)) return false
+        at = this.#at
+        continue
       }
-      if (byte === LT) throw illFormed('< stands in an attribute value')
-      if (byte >= 0x80) this.#flags |= WIDE
-      if (byte <= 0x20) {
-        this.#flags |= INDIRECT
-        if (byte !== 0x20) this.#certified = false
-      }
-      if (byte === GT) this.#certified = false
-      const length = byte === 0xef || (byte < 0x20 && byte !== 0x9 && byte !== 0xa) ? this.#checkCharacter(at) : 1
-      if (length === 0) return false
-      at += length
+      const size = this.#checkValueByte(byte)
+      if (size === 0) return false
+      at += size
     }
   }
 
-  #openReference(after: number): boolean {
-    this.#at++
-    this.#reference = ''
-    this.#after = after
-    this.#state = REFERENCE
-    return true
+  /** A byte that values seldom hold. Gives how many bytes to go on; 0: more are needed. */
+  #checkValueByte(byte: number): number {
+    if (byte === LT) throw illFormed('< stands in an attribute value')
+    if (byte === GT || byte < 0x20) this.#certified = false
+    if (byte <= 0x20) this.#flags |= INDIRECT
+    if (byte >= 0x80) this.#flags |= WIDE
+    return ((BYTES[byte] ?? 0) & TEXT_STOP) === 0 || byte === GT ? 1 : this.#checkCharacter(byte)
   }
 
-  #readReference(): boolean {
-    while (this.#at < this.#stop) {
-      const character = String.fromCharCode(this.#block[this.#at] ?? 0)
-      this.#at++
-      if (character !== ';') {
-        this.#reference = addToReference(this.#reference, character)
-        continue
+  /** A byte that may begin what is no character. Gives how many bytes to go on; 0: more are needed. */
+  #checkCharacter(byte: number): number {
+    if (byte === 0xef) {
+      if (this.#at + 2 >= this.#stop) return 0
+      if (this.#block[this.#at + 1] === 0xbf && (this.#block[this.#at + 2] ?? 0) >= 0xbe)
+        throw illFormed('U+FFFE and U+FFFF are no characters')
+      return 3
+    }
+    if (byte !== 0xd) throw illFormed('a control character')
+    // Readers differ over it: what is passed on is written anew.
+    this.#certified = false
+    return 1
+  }
+
+  #readContent(): boolean {
+    const block = this.#block
+    const stop = this.#stop
+    let at = this.#at
+    for (;;) {
+      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & TEXT_STOP) === 0) at++
+      this.#at = at
+      if (at === stop) return false
+      const byte = block[at] ?? 0
+      if (byte === LT) {
+        this.#at = at + 1
+        this.#state = ANGLE
+        return this.#readAngle()
       }
-      if (this.#reference.startsWith('#')) this.#certified = false
-      closeReference(this.#reference)
-      this.#state = this.#after
+      if (byte === AMPERSAND) {
+        this.#beginReference(CONTENT_REFERENCE)
+        return true
+      }
+      // Both brackets stand in this text: tags, sections and references end otherwise.
+      if (byte === GT && block[at - 1] === BRACKET && block[at - 2] === BRACKET) throw illFormed(']]> stands in text')
+      const size = byte === GT ? 1 : this.#checkCharacter(byte)
+      if (size === 0) return false
+      at += size
+    }
+  }
+
+  #beginReference(state: number): void {
+    this.#at++
+    this.#reference.begin()
+    this.#state = state
+  }
+
+  #readReference(after: number): boolean {
+    while (this.#at < this.#stop) {
+      if (!this.#reference.add(this.#block[this.#at++] ?? 0)) continue
+      if (this.#reference.isNumeric) this.#certified = false
+      this.#state = after
       return true
     }
     return false
@@ -534,270 +572,133 @@ export class Framer {
     const block = this.#block
     const stop = this.#stop
     let at = this.#at
-    while (at < stop) {
+    for (;;) {
+      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & TEXT_STOP) === 0) at++
+      this.#at = at
+      if (at === stop) return false
       const byte = block[at] ?? 0
-      if (byte === 0x5d) {
-        this.#matched++
-        at++
-      } else if (byte === GT && this.#matched >= 2) {
+      if (byte === GT && block[at - 1] === BRACKET && block[at - 2] === BRACKET) {
         this.#at = at + 1
         this.#state = CONTENT
         return true
-      } else {
-        this.#matched = 0
-        const plain = ((BYTES[byte] ?? 0) & bytes.TEXT_STOP) === 0 || byte === LT || byte === AMPERSAND || byte === GT
-        const length = plain ? 1 : this.#checkCharacter(at)
-        if (length === 0) break
-        at += length
       }
+      const size = byte === GT || byte === LT || byte === AMPERSAND ? 1 : this.#checkCharacter(byte)
+      if (size === 0) return false
+      at += size
     }
-    this.#at = at
-    return false
   }
 
   #readEndTag(): boolean {
     const block = this.#block
+    const stop = this.#stop
+    const top = (this.#depth - 1) * OPEN_STRIDE
     const root = this.#depth === 0 ? this.#root : undefined
-    const top = (this.#depth - 1) * 3
-    const from = this.#start + (this.#stack[top] ?? 0)
-    const length = root?.length ?? this.#stack[top + 1] ?? 0
-    while (this.#at < this.#stop) {
-      const byte = block[this.#at] ?? 0
-      if (this.#state === END_NAME && this.#matched < length) {
-        if (byte !== (root === undefined ? block[from + this.#matched] : root[this.#matched]))
-          throw illFormed('an end tag does not match its start tag')
-        this.#matched++
-      } else if (byte === GT) {
-        this.#at++
-        this.#finishElement()
-        return true
-      } else if (((BYTES[byte] ?? 0) & bytes.SPACE_BYTE) === 0) throw illFormed('an end tag does not match its start tag')
-      else this.#state = END_SPACE
-      this.#at++
+    const name = root ?? block
+    const nameAt = root === undefined ? this.#start + (this.#open[top + OPEN_NAME] ?? 0) : 0
+    const length = root?.length ?? this.#open[top + OPEN_LENGTH] ?? 0
+    let at = this.#at
+    let matched = this.#matched
+    while (at < stop && matched < length && block[at] === name[nameAt + matched]) {
+      at++
+      matched++
     }
-    return false
+    while (at < stop && matched === length && ((BYTES[block[at] ?? 0] ?? 0) & SPACE_BYTE) !== 0) at++
+    this.#at = at
+    this.#matched = matched
+    if (at === stop) return false
+    if (matched < length || block[at] !== GT) throw illFormed('an end tag does not match its start tag')
+    this.#at = at + 1
+    this.#finishElement(top)
+    return true
   }
 
-  #finishElement(): void {
+  #finishElement(top: number): void {
     if (this.#depth === 0) {
       this.#state = CLOSED
       this.#frame = { kind: 'close' }
       return
     }
-    this.#depth--
-    this.#scope.leave(this.#stack[this.#depth * 3 + 2] ?? 0)
-    if (this.#depth > 0) this.#state = CONTENT
-    else this.#finishTopLevel()
-  }
-
-  #finishTopLevel(): void {
-    const tag = this.#tag
-    if (tag === undefined) return
-    this.#frame = new ReceivedElement(
-      tag,
-      { bytes: this.#block, from: this.#start, to: this.#at },
-      { certified: this.#certified, inherited: this.#inherited, used: this.#scope.takeUsed() }
-    )
-    this.#state = BETWEEN
+    this.#scope.leave(this.#open[top + OPEN_PREFIXES] ?? 0)
+    if (--this.#depth === 0) this.#finishTopLevel()
+    else this.#state = CONTENT
   }
 
   #finishTag(empty: boolean): void {
     const attributes = this.#attributes
-    const before = this.#scope.depth
-    const own = attributes.has(DECLARATION) ? this.#declare() : undefined
-    const colon = this.#elementColon
-    const prefixed = colon === 0 ? undefined : this.#scope.resolve(this.#block, this.#start + this.#elementFrom, this.#start + colon)
-    if (colon !== 0 && this.#word(this.#elementFrom, colon) === 'xmlns') throw illFormed('an element with the prefix xmlns')
-    if (attributes.count > 1) attributes.refuseSameNames(this.#block, this.#start)
-    if (attributes.hasPrefixes) this.#resolveAttributes()
+    const scope = this.#scope
+    const around = scope.size
+    if (attributes.hasDeclarations) attributes.declare(scope, this.#block, this.#start)
+    attributes.check(scope, this.#block, this.#start)
     if (this.#root === undefined) {
-      this.#finishHeader(prefixed, own, empty)
+      this.#finishHeader(empty)
       return
     }
-    if (this.#depth === 0) this.#tag = this.#startTag(prefixed ?? own ?? this.#inherited.defaultNamespace, own !== undefined)
+    if (this.#depth === 0) this.#tag = this.#startTag()
+    else if (this.#elementColon !== 0) this.#elementNamespace()
     if (empty) {
-      this.#scope.leave(before)
+      scope.leave(around)
       if (this.#depth === 0) this.#finishTopLevel()
       else this.#state = CONTENT
       return
     }
-    const row = this.#depth * 3
-    this.#stack[row] = this.#elementFrom
-    this.#stack[row + 1] = this.#elementTo - this.#elementFrom
-    this.#stack[row + 2] = before
-    this.#depth++
+    const row = this.#depth++ * OPEN_STRIDE
+    this.#open[row + OPEN_NAME] = this.#elementAt
+    this.#open[row + OPEN_LENGTH] = this.#elementTo - this.#elementAt
+    this.#open[row + OPEN_PREFIXES] = around
     this.#state = CONTENT
   }
 
-  /** Takes the declarations of the tag in. Gives the default namespace that it declares, if it does. */
-  #declare(): string | undefined {
-    const attributes = this.#attributes
-    let own: string | undefined
-    for (let index = 0; index < attributes.count; index++) {
-      if ((attributes.flags(index) & DECLARATION) === 0) continue
-      const from = attributes.valueFrom(index)
-      const to = attributes.valueTo(index)
-      if (to - from > LONGEST_NAMESPACE)
-        throw new FederationError('S2S_LIMIT', { detail: `a namespace name of more than ${LONGEST_NAMESPACE} bytes` })
-      const colon = attributes.colon(index)
-      const value = readValue(this.#block, this.#start + from, this.#start + to)
-      if (colon === 0) own = boundNamespace('', value)
-      else {
-        const prefix = Buffer.from(this.#block.subarray(this.#start + colon + 1, this.#start + attributes.nameTo(index)))
-        const namespace = boundNamespace(prefix.toString(), value)
-        this.#scope.declare(prefix, namespace)
-      }
-    }
-    return own
-  }
-
-  /** Namespaces in XML 1.0 §6.3: every prefix is bound, and no expanded name occurs twice. */
-  #resolveAttributes(): void {
-    const attributes = this.#attributes
-    const seen = new Set<string>()
-    for (let index = 0; index < attributes.count; index++) {
-      const colon = attributes.colon(index)
-      if (colon === 0 || (attributes.flags(index) & DECLARATION) !== 0) continue
-      const namespace = this.#scope.resolve(this.#block, this.#start + attributes.nameFrom(index), this.#start + colon)
-      const local = this.#word(colon + 1, attributes.nameTo(index))
-      const expanded = `${local} ${namespace}`
-      if (seen.has(expanded)) throw illFormed('a tag has an attribute twice')
-      seen.add(expanded)
-      if (
-        this.#word(attributes.nameFrom(index), attributes.nameTo(index)) === 'xml:lang' &&
-        attributes.valueTo(index) - attributes.valueFrom(index) > LONGEST_LANG
-      )
-        throw new FederationError('S2S_LIMIT', { detail: `an xml:lang of more than ${LONGEST_LANG} bytes` })
-    }
+  /** Namespaces in XML 1.0 §5: the namespace that the element's name is in. */
+  #elementNamespace(): string {
+    if (this.#elementColon !== 0) return this.#scope.resolve(this.#block, this.#start + this.#elementAt, this.#start + this.#elementColon)
+    return this.#attributes.defaultNamespace(this.#block, this.#start) ?? this.#inherited.defaultNamespace
   }
 
   #word(from: number, to: number): string {
     return this.#block.toString('utf8', this.#start + from, this.#start + to)
   }
 
-  #startTag(namespace: string, ownDefault: boolean): StartTag {
-    const attributes = this.#attributes
-    const named = (name: string): StartTag['from'] => {
-      for (let index = 0; index < attributes.count; index++)
-        if (this.#word(attributes.nameFrom(index), attributes.nameTo(index)) === name) return attributes.span(index)
-      return undefined
-    }
+  #startTag(): StartTag {
     const colon = this.#elementColon
+    const spans = this.#attributes.spans(this.#block, this.#start)
     return {
-      nameFrom: colon === 0 ? this.#elementFrom : colon + 1,
+      nameAt: colon === 0 ? this.#elementAt : colon + 1,
       nameTo: this.#elementTo,
-      prefix: colon === 0 ? '' : this.#word(this.#elementFrom, colon),
-      namespace,
-      ownDefault,
+      prefix: colon === 0 ? '' : this.#word(this.#elementAt, colon),
+      namespace: this.#elementNamespace(),
+      declaresDefault: this.#attributes.declaresDefault,
       end: this.#at - this.#start,
-      wide: true,
-      from: named('from'),
-      to: named('to'),
-      id: named('id'),
-      type: named('type'),
-      lang: named('xml:lang')
+      wide: (spans.flags & WIDE) !== 0,
+      spans
     }
   }
 
-  #finishHeader(prefixed: string | undefined, own: string | undefined, empty: boolean): void {
-    const attributes = this.#attributes
-    const optional: { -readonly [key in 'from' | 'to' | 'id' | 'version' | 'lang']?: string } = {}
+  #finishTopLevel(): void {
+    if (this.#tag === undefined) return
+    const at = { bytes: this.#block, from: this.#start, to: this.#at }
+    this.#frame = new ReceivedElement(this.#tag, at, {
+      certified: this.#certified,
+      inherited: this.#inherited,
+      used: this.#scope.takeUsed()
+    })
+    this.#state = BETWEEN
+  }
+
+  #finishHeader(empty: boolean): void {
+    const known: { -readonly [key in 'from' | 'to' | 'id' | 'version' | 'lang']?: string } = {}
     const prefixes = new Map<string, string>()
-    for (let index = 0; index < attributes.count; index++) {
-      const name = this.#word(attributes.nameFrom(index), attributes.nameTo(index))
-      const value = readValue(this.#block, this.#start + attributes.valueFrom(index), this.#start + attributes.valueTo(index))
-      if (name === 'from' || name === 'to' || name === 'id' || name === 'version') optional[name] = value
-      else if (name === 'xml:lang') optional.lang = value
+    for (const [name, value] of this.#attributes.decoded(this.#block, this.#start)) {
+      if (name === 'from' || name === 'to' || name === 'id' || name === 'version') known[name] = value
+      else if (name === 'xml:lang') known.lang = value
       else if (name.startsWith('xmlns:') && name !== 'xmlns:xml') prefixes.set(name.slice('xmlns:'.length), value)
     }
-    this.#root = Buffer.from(this.#block.subarray(this.#start + this.#elementFrom, this.#start + this.#elementTo))
-    const contentNamespace = own ?? ''
-    this.#inherited = { defaultNamespace: contentNamespace, prefixes, lang: optional.lang }
+    const name = this.#word(this.#elementColon === 0 ? this.#elementAt : this.#elementColon + 1, this.#elementTo)
+    const contentNamespace = this.#attributes.defaultNamespace(this.#block, this.#start) ?? ''
+    const header: HeaderFrame = { kind: 'header', name, namespace: this.#elementNamespace(), contentNamespace, prefixes, ...known }
+    this.#root = Buffer.from(this.#block.subarray(this.#start + this.#elementAt, this.#start + this.#elementTo))
+    this.#inherited = { defaultNamespace: contentNamespace, prefixes, lang: known.lang }
     this.#scope = new Scope(prefixes)
-    const colon = this.#elementColon
-    const name = this.#word(colon === 0 ? this.#elementFrom : colon + 1, this.#elementTo)
-    this.#frame = { kind: 'header', name, namespace: prefixed ?? contentNamespace, contentNamespace, prefixes, ...optional }
-    this.#state = BETWEEN
-    if (empty) this.#state = CLOSED
+    this.#frame = header
+    this.#state = empty ? CLOSED : BETWEEN
   }
-
-  #readBetween(): boolean {
-    const block = this.#block
-    let at = this.#at
-    while (at < this.#stop && ((BYTES[block[at] ?? 0] ?? 0) & bytes.SPACE_BYTE) !== 0) at++
-    this.#at = at
-    if (at === this.#stop) return false
-    if (this.#state === CLOSED) throw illFormed('something follows the end of the stream')
-    if (block[at] !== LT) throw new FederationError('S2S_NOT_WELL_FORMED', { stream: 'bad-format', detail: 'text stands between elements' })
-    this.#start = at
-    this.#at = at + 1
-    this.#certified = true
-    this.#state = ANGLE
-    return true
-  }
-
-  #readProlog(): boolean {
-    const block = this.#block
-    let at = this.#at
-    while (at < this.#stop && ((BYTES[block[at] ?? 0] ?? 0) & bytes.SPACE_BYTE) !== 0) at++
-    this.#at = at
-    if (at === this.#stop) return false
-    if (block[at] !== LT) throw illFormed('something else than a stream header')
-    this.#at = at + 1
-    this.#state = ANGLE
-    return true
-  }
-
-  #readDeclaration(): boolean {
-    while (this.#at < this.#stop) {
-      if (this.#at >= LONGEST_DECLARATION) throw restricted('an XML declaration without end')
-      const byte = this.#block[this.#at++] ?? 0
-      if (this.#at === 6 && this.#block.toString('latin1', 0, 5) !== '<?xml') throw restricted('a processing instruction')
-      if (byte !== GT) continue
-      checkDeclaration(this.#block.toString('latin1', 0, this.#at))
-      this.#state = PROLOG
-      return true
-    }
-    return false
-  }
-}
-
-/** RFC 6120 §11.1: well-formed or not, XMPP has none of these. */
-function restricted(detail: string): FederationError {
-  return new FederationError('S2S_NOT_WELL_FORMED', { stream: 'restricted-xml', detail })
-}
-
-const XML_DECLARATION =
-  /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*("[\w.:-]+"|'[\w.:-]+')(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*("[A-Za-z][\w.-]*"|'[A-Za-z][\w.-]*'))?(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>$/
-
-/** XML 1.0 §2.8, and RFC 6120 §11.5, §11.6: version 1.0 in UTF-8. What is said about `standalone` means nothing without a DTD. */
-function checkDeclaration(text: string): void {
-  const parts = XML_DECLARATION.exec(text)
-  if (parts === null) throw illFormed('a malformed XML declaration')
-  const [, version = '', encoding] = parts
-  if (version.slice(1, -1) !== '1.0') throw restricted('a version of XML other than 1.0')
-  if (encoding !== undefined && encoding.slice(1, -1).toLowerCase() !== 'utf-8')
-    throw new FederationError('S2S_NOT_WELL_FORMED', { stream: 'unsupported-encoding', detail: 'an encoding other than UTF-8 is declared' })
-}
-
-/** The next character of a reference. What is kept never grows beyond what tells references apart. */
-function addToReference(reference: string, character: string): string {
-  const longer = reference + character
-  if (/^(?:#[0-9]*|#x[0-9a-fA-F]*)$/.test(longer)) {
-    const digits = longer.replace(/^(#x?)0+(?=.)/, '$1')
-    if (digits.length > 9) throw illFormed('a reference to no character')
-    return digits
-  }
-  if (!/^[A-Za-z_]/.test(longer)) throw illFormed('& begins no reference')
-  if (longer.length > 4 || character >= '\u0080') throw restricted('an entity reference')
-  if (!/^[-.:\w]+$/.test(longer)) throw illFormed('& begins no reference')
-  return longer
-}
-
-function closeReference(reference: string): void {
-  if (reference.startsWith('#')) {
-    const hex = reference.startsWith('#x')
-    const digits = reference.slice(hex ? 2 : 1)
-    if (digits === '' || !bytes.isCharacter(Number.parseInt(digits, hex ? 16 : 10))) throw illFormed('a reference to no character')
-  } else if (!REFERENCES.has(reference)) throw reference === '' ? illFormed('& begins no reference') : restricted('an entity reference')
 }

@@ -1,4 +1,4 @@
-import { FederationError } from '../errors.ts'
+import { excess, illFormed } from './refusals.ts'
 import { expandValue } from './references.ts'
 
 /** Namespaces in XML 1.0 §3: the two names that are bound for ever. */
@@ -31,11 +31,6 @@ export function boundNamespace(prefix: string, value: string): string {
   return value
 }
 
-/** A stream error of RFC 6120 §4.9.3.13 with its reason. */
-export function illFormed(detail: string): FederationError {
-  return new FederationError('S2S_NOT_WELL_FORMED', { detail })
-}
-
 /** One prefix and what it is bound to. */
 interface Binding {
   readonly prefix: Buffer
@@ -56,18 +51,17 @@ export class Scope {
   }
 
   /** How many prefixes are in scope: given back to {@link Scope.leave}. */
-  get depth(): number {
+  get size(): number {
     return this.#bindings.length
   }
 
   declare(prefix: Buffer, namespace: string): void {
-    if (this.#bindings.length >= MOST_PREFIXES)
-      throw new FederationError('S2S_LIMIT', { detail: `more than ${MOST_PREFIXES} namespace prefixes in scope` })
+    if (this.#bindings.length >= MOST_PREFIXES) throw excess(`more than ${MOST_PREFIXES} namespace prefixes in scope`)
     this.#bindings.push({ prefix, namespace, inherited: undefined })
   }
 
-  leave(depth: number): void {
-    this.#bindings.length = depth
+  leave(size: number): void {
+    if (this.#bindings.length !== size) this.#bindings.length = size
   }
 
   /** The namespace of the prefix that stands in some bytes; refused if nothing binds it. */
