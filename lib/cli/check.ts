@@ -1,0 +1,76 @@
+import { createFederation, dnsResolver, domain, explain } from '../index.ts'
+import type { Credentials, FederationOptions, Report } from '../index.ts'
+import { command, usageError } from './command.ts'
+import type { Options, Values } from './command.ts'
+import { readNamedFile } from './files.ts'
+import { placeText, readPlace } from './places.ts'
+import { blaming, optionsFromWords, presetName, presetOf } from './policy-options.ts'
+
+const OPTIONS = {
+  from: { type: 'string', value: 'DOMAIN', about: 'the domain to speak for' },
+  resolver: { type: 'string', value: 'HOST:PORT', about: "a DNS server to ask; default: the system's" },
+  cert: { type: 'string', value: 'FILE', about: 'PEM, our certificate and what leads to its issuer; needs --key' },
+  key: { type: 'string', value: 'FILE', about: 'PEM, its private key' },
+  ca: { type: 'string', value: 'FILE', about: 'PEM, an authority to trust beside the bundled ones' },
+  listen: { type: 'string', value: 'HOST:PORT', about: 'where to listen meanwhile, for the call back of dialback' },
+  policy: { type: 'string', value: 'NAME', about: 'ladder (default), openfire36, encrypted or strict' },
+  option: { type: 'string', multiple: true, value: 'NAME=VALUE', about: 'an option of the policy, such as dialback=over-tls' },
+  'allow-private': { type: 'boolean', about: 'dial private and loopback addresses that come from DNS' }
+} as const satisfies Options
+
+type Given = Values<typeof OPTIONS>
+
+/** `xmpp-federation check DOMAIN --from DOMAIN` */
+export const check = command({
+  name: 'check',
+  summary: 'negotiate with a domain, keep nothing, and say how far up the ladder it went',
+  about: [
+    'Negotiates as a server for the domain of --from would, sends no stanza, and prints every step. With --json, the report.',
+    'The exit code is 0 if a level was reached.',
+    '',
+    'Dialback is confirmed by calling the servers of the --from domain: either they are running and share our secret, or its SRV',
+    'record leads to the address of --listen. Without either, only SASL EXTERNAL (--cert, --key) can succeed.'
+  ].join('\n'),
+  positionals: ['DOMAIN'],
+  options: OPTIONS,
+  async run(values, [name = ''], terminal) {
+    const target = blaming('DOMAIN', () => domain(name))
+    if (values.from === undefined) throw usageError('--from is missing: the domain to speak for')
+    const from = values.from
+    const sender = blaming('--from', () => domain(from))
+    const federation = createFederation({ domains: { [sender]: credentialsOf(values) }, ...optionsOf(values), onStanza: () => undefined })
+    try {
+      await federation.start()
+      const report = await federation.probe({ sender, target })
+      if (values.json) terminal.out(JSON.stringify(report, undefined, 2))
+      else for (const line of [explain(report), ...adviceOn(report, values)]) terminal.out(line)
+      return report.level !== undefined
+    } finally {
+      await federation.stop()
+    }
+  }
+})
+
+function credentialsOf({ cert, key }: Given): Credentials | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw usageError('--cert and --key belong together')
+  return { cert: readNamedFile(cert, '--cert'), key: readNamedFile(key, '--key') }
+}
+
+function optionsOf(values: Given): Omit<FederationOptions, 'domains' | 'onStanza'> {
+  const preset = presetName(values.policy ?? 'ladder', '--policy')
+  return {
+    policy: presetOf(preset, optionsFromWords(values.option ?? []), '--option'),
+    listen: values.listen === undefined ? false : [readPlace('--listen', values.listen)],
+    allowPrivateAddresses: values['allow-private'] === true,
+    ...(values.resolver === undefined ? {} : { resolver: dnsResolver({ servers: [placeText(readPlace('--resolver', values.resolver))] }) }),
+    ...(values.ca === undefined ? {} : { trust: { also: [readNamedFile(values.ca, '--ca')] } })
+  }
+}
+
+/** What the ladder itself cannot know: how this command was called. */
+function adviceOn(report: Report, values: Given): readonly string[] {
+  if (report.level !== undefined || values.listen !== undefined) return []
+  const asked = report.trace.some(entry => entry.step === 'dialback' && entry.outcome !== 'skipped')
+  return asked ? ['Nobody was listening for the call back of dialback here: see --listen.'] : []
+}
