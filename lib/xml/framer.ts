@@ -237,7 +237,10 @@ export class Framer {
     }
     if (this.#broken) throw unsupportedEncoding('it is not UTF-8')
     // An idle stream keeps no chunk.
-    if (!this.#isOpen() && this.#at === this.#filled) this.#replace(NOTHING, this.#at)
+    if (!this.#isOpen() && this.#at === this.#filled) {
+      this.#replace(NOTHING, this.#at)
+      this.#bound()
+    }
   }
 
   /** Reads on to the end of a tag, of an element, of something else; false: to the end of what is there. */
