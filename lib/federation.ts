@@ -13,6 +13,8 @@ import type { Report } from './model/report.ts'
 import type { Delivery, Stanza } from './model/stanza.ts'
 import { Listeners } from './observe/listeners.ts'
 import { Observer } from './observe/observer.ts'
+import { Reception } from './incoming/reception.ts'
+import { verifyKey } from './outgoing/verify.ts'
 import { settingsFrom } from './options.ts'
 import type { FederationOptions, Settings } from './options.ts'
 import { OutgoingLink } from './links/outgoing-link.ts'
@@ -88,7 +90,7 @@ class Engine implements Federation {
     })
     this.#server = createLocalServer(options, this.#settings, observer)
     this.#router = new Router(this.#server, pair => this.#dial(pair))
-    this.#reception = new Reception(this.#server, options.onStanza, this.#links, this.#stopped.signal)
+    this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
   }
 
   async start(): Promise<void> {
@@ -192,7 +194,7 @@ class Engine implements Federation {
 
   async #listen(at: Settings['listen'][number]): Promise<Listener & ListeningAddress> {
     const listener = await this.#server.transport.listen({ host: at.host ?? '::', port: at.port }, (connection, from) => {
-      this.#reception.receive(connection, { address: from.address, ...(at.tls === 'direct' ? { tls: 'direct' } : {}) })
+      void this.#reception.accept(connection, { address: from.address, ...(at.tls === 'direct' ? { tls: 'direct' } : {}) })
     })
     this.#server.listening.push(listener)
     return { address: listener.address, port: listener.port, tls: at.tls, close: () => listener.close() }
@@ -205,10 +207,8 @@ class Engine implements Federation {
     if (drain) await unlessAborted(this.#router.drained(), signal).catch(() => undefined)
     this.#router.stop(error)
     this.#stopped.abort(error)
-    await Promise.all(
-      [...this.#links].map(link => (link instanceof OutgoingLink ? link.closeWith(error) : link.close('the engine is stopping')))
-    )
-    await this.#reception.stop()
+    const outgoing = [...this.#links].filter(link => link instanceof OutgoingLink)
+    await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])
     await Promise.all(closing)
     await this.#server.settled()
   }

@@ -53,5 +53,5 @@ function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, 
         : { code: error.code, message: error.message, ...(error.step === undefined ? {} : { step: error.step }) },
     alternatives: []
   }
-  return level === 'sasl-external' ? base : { ...base, alternatives: alternativesOf(base) }
+  return level === 'sasl-external' ? base : { ...base, alternatives: alternativesOf(base, n.book) }
 }
