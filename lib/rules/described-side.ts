@@ -167,6 +167,9 @@ export class DescribedReceiver implements World {
       return { facts, lives: true, error: new FederationError('S2S_DIALBACK_ERROR', { condition, detail }) }
     }
     if (!this.#offer.dialback) return failed(encrypted ? 'not-authorized' : 'policy-violation', 'the peer does not take dialback')
+    // XEP-0344: a certificate that authenticates the sender speaks for the pair, and nobody is called.
+    if (encrypted && this.#use().answer === 'authenticate')
+      return { facts: { encrypted, answer: 'valid', pair, withoutDialback: true }, lives: true }
     const authority = new DescribedReceiver(this.#them, this.#us, 'verification', this.#notes)
     const { verifiedOver, error } = walk(this.#us.book, outgoingPeer(this.#us, this.#them, 'verification'), authority)
     if (error !== undefined) return failed('remote-connection-failed', `the authoritative server could not be asked: ${error.message}`)

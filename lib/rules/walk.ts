@@ -11,6 +11,7 @@ import { askAdmit, askAfterFailure, askCertificate, askMinimumLevel, askProofs, 
 import { isThenable } from './answers.ts'
 import { firstAttempt, nextAttempt, untriedEndpoints } from './next-attempt.ts'
 import type { Tried } from './next-attempt.ts'
+import { policyFacts } from './policy-entry.ts'
 import { proofsToTry, untriedProofs } from './proofs.ts'
 import { describeProblems } from './sentences.ts'
 import { chooseTls } from './tls-choice.ts'
@@ -238,12 +239,9 @@ class Walk {
     return this.#floor
   }
 
-  #decided<T>(question: PolicyFacts['question'], decision: Decision<T>): T {
-    const { answer, asked, by, because } = decision
-    const changed = asked === undefined ? {} : { asked: String(asked) }
-    const facts: PolicyFacts = { question, answer: String(answer), ...changed, by, ...(because === undefined ? {} : { because }) }
-    this.#enter({ step: 'policy', outcome: 'ok', code: 'ok', facts })
-    return answer
+  #decided<T extends string | readonly string[]>(question: PolicyFacts['question'], decision: Decision<T>): T {
+    this.#enter({ step: 'policy', outcome: 'ok', code: 'ok', facts: policyFacts(question, decision) })
+    return decision.answer
   }
 
   #step<S extends Step>(step: S, met: Met<S>): FactsOf<S> {
