@@ -6,7 +6,7 @@ import type { Report, TraceEntry } from '../model/report.ts'
 
 /** Every metric of the engine. Times are in seconds, as metric systems expect; label values come from small closed sets. */
 export const METRICS = {
-  /** Counter {direction, outcome: established|failed, code}. */
+  /** Counter {direction, outcome: established|failed|answered, code}; `answered`: a stream that only asked for dialback verification. */
   negotiations: 's2s_negotiations_total',
   /** Histogram {direction, outcome}. */
   negotiationSeconds: 's2s_negotiation_seconds',
@@ -65,7 +65,7 @@ export class MetricsRecorder {
 
   #negotiation(report: Report): void {
     const direction = report.peer.direction
-    const outcome = report.level === undefined ? 'failed' : 'established'
+    const outcome = report.level !== undefined ? 'established' : report.error === undefined ? 'answered' : 'failed'
     this.#metrics.count(METRICS.negotiations, { direction, outcome, code: report.error?.code ?? 'ok' })
     this.#metrics.observe(METRICS.negotiationSeconds, (report.endedAt - report.startedAt) / SECOND, { direction, outcome })
   }

@@ -1,0 +1,121 @@
+import { statusOf } from '../auth/evidence.ts'
+import type { Evidence } from '../auth/evidence.ts'
+import { FederationError } from '../errors.ts'
+import { pairKey } from '../model/domain.ts'
+import type { SecurityLevel } from '../model/level.ts'
+import type { Downgrade, PairStatus } from '../model/report.ts'
+import type { Stanza } from '../model/stanza.ts'
+import { downgradesOf } from '../rules/downgrades.ts'
+import { Lifetime } from './lifetime.ts'
+import { IncomingLink, lowestLevel } from './link.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+import type { OpenStream } from './stage.ts'
+
+/** The pairs that are authenticated on one stream, and the link that the stream is from the first of them on. */
+export class AuthenticatedPairs {
+  /** By `pairKey`. */
+  readonly pairs = new Map<string, PairStatus>()
+  readonly downgrades: Downgrade[] = []
+  readonly #n: IncomingNegotiation
+  #link: IncomingLink | undefined
+  #lifetime: Lifetime | undefined
+
+  constructor(n: IncomingNegotiation) {
+    this.#n = n
+  }
+
+  get size(): number {
+    return this.pairs.size
+  }
+
+  get statuses(): readonly PairStatus[] {
+    return [...this.pairs.values()]
+  }
+
+  /** The lowest of the pairs' levels. */
+  get level(): SecurityLevel | undefined {
+    return lowestLevel(this.statuses)
+  }
+
+  get link(): IncomingLink | undefined {
+    return this.#link
+  }
+
+  /** Evidence makes a pair: from now on its stanzas may come. */
+  add(evidence: Evidence, open: OpenStream): void {
+    const pair = statusOf(evidence)
+    this.pairs.set(pairKey(pair.pair), pair)
+    open.stream.allowStanzas()
+    const link = this.#link ?? this.#establish(pair, open)
+    if (this.size > 1 && pair.level !== 'sasl-external') {
+      this.#downgraded([{ from: 'sasl-external', to: pair.level, because: 'a further pair on a stream is proved by dialback' }])
+    }
+    // A first certificate that counts may be one that expires sooner than the stream falls silent.
+    this.#lifetime?.look()
+    this.#n.server.observer.emit('pair-authenticated', { link, pair })
+  }
+
+  /** Hands a stanza over. What the handler throws or rejects with is a warning: the stream is not to blame. */
+  deliver(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
+    const link = this.#link
+    if (link === undefined) return undefined
+    try {
+      const handled = this.#n.parts.onStanza(stanza, { link, pair })
+      return handled instanceof Promise ? handled.catch((cause: unknown) => this.#handlerFailed(cause)) : undefined
+    } catch (cause) {
+      this.#handlerFailed(cause)
+      return undefined
+    }
+  }
+
+  /** The stream is over. */
+  end(error: FederationError | undefined): void {
+    this.#lifetime?.end()
+    if (this.#link === undefined) return
+    this.#n.parts.links.delete(this.#link)
+    this.#n.server.observer.emit('link-closed', { link: this.#link, error })
+  }
+
+  #establish(pair: PairStatus, open: OpenStream): IncomingLink {
+    const n = this.#n
+    const { clock, observer, timeouts } = n.server
+    n.trace.enter('establish', { level: pair.level }, { outcome: 'ok', code: 'ok', took: 0 })
+    const link = new IncomingLink({
+      id: n.id,
+      since: clock.now(),
+      tls: open.tls?.facts,
+      certificate: open.certificate?.verdict,
+      pairs: () => this.statuses,
+      report: () => n.report(),
+      close: () => n.close(open.stream)
+    })
+    this.#link = link
+    this.#lifetime = new Lifetime({
+      clock,
+      idle: timeouts.idle,
+      lastHeard: () => open.stream.lastHeard,
+      notAfter: () => (this.#isCertified() ? open.certificate?.verdict.notAfter : undefined),
+      onIdle: () => void n.close(open.stream),
+      onExpiry: () => n.stop(new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' }))
+    })
+    n.parts.links.add(link)
+    this.#downgraded(downgradesOf(n.trace.entries, pair.level))
+    n.conclude(undefined)
+    observer.emit('link-established', { link })
+    return link
+  }
+
+  #isCertified(): boolean {
+    return this.statuses.some(pair => pair.peerIdentity !== 'dns')
+  }
+
+  #downgraded(downgrades: readonly Downgrade[]): void {
+    const { id, peer, server } = this.#n
+    this.downgrades.push(...downgrades)
+    for (const each of downgrades) server.observer.emit('downgrade', { id, peer, ...each })
+  }
+
+  #handlerFailed(cause: unknown): void {
+    this.#n.server.observer.warn(new FederationError('S2S_INTERNAL', { detail: 'onStanza failed', cause }))
+  }
+}

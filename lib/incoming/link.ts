@@ -1,0 +1,58 @@
+import type { CertificateVerdict } from '../model/certificate.ts'
+import { weakest } from '../model/level.ts'
+import type { SecurityLevel } from '../model/level.ts'
+import type { Link } from '../model/link.ts'
+import type { PairStatus, Report } from '../model/report.ts'
+import type { TlsFacts } from '../model/stream.ts'
+
+/** What a link shows of the stream it stands for. */
+export interface LinkSource {
+  readonly id: string
+  readonly since: number
+  readonly tls: TlsFacts | undefined
+  readonly certificate: CertificateVerdict | undefined
+  readonly pairs: () => readonly PairStatus[]
+  readonly report: () => Report
+  readonly close: () => Promise<void>
+}
+
+/** An incoming stream on which at least one pair is authenticated; it grows with each further pair. */
+export class IncomingLink implements Link {
+  readonly id: string
+  readonly direction = 'incoming'
+  readonly since: number
+  readonly tls?: TlsFacts
+  readonly certificate?: CertificateVerdict
+  readonly #source: LinkSource
+
+  constructor(source: LinkSource) {
+    this.id = source.id
+    this.since = source.since
+    if (source.tls !== undefined) this.tls = source.tls
+    if (source.certificate !== undefined) this.certificate = source.certificate
+    this.#source = source
+  }
+
+  get pairs(): readonly PairStatus[] {
+    return this.#source.pairs()
+  }
+
+  get level(): SecurityLevel {
+    return lowestLevel(this.pairs) ?? 'plain-dialback'
+  }
+
+  get report(): Report {
+    return this.#source.report()
+  }
+
+  close(): Promise<void> {
+    return this.#source.close()
+  }
+}
+
+/** What a set of pairs is worth: its lowest level. */
+export function lowestLevel(pairs: readonly PairStatus[]): SecurityLevel | undefined {
+  return pairs
+    .map(each => each.level)
+    .reduce<SecurityLevel | undefined>((lowest, level) => (lowest === undefined ? level : weakest(lowest, level)), undefined)
+}

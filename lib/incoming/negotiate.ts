@@ -1,0 +1,169 @@
+import type { Duplex } from 'node:stream'
+import { FederationError } from '../errors.ts'
+import { parseDomain } from '../model/domain.ts'
+import type { Domain } from '../model/domain.ts'
+import type { TlsContext } from '../model/plugs.ts'
+import type { Step } from '../model/policy.ts'
+import { admitStanza } from '../rules/addressing.ts'
+import { kindOf, permitted } from '../rules/permitted.ts'
+import type { ElementKind, IncomingState } from '../rules/permitted.ts'
+import type { ElementFrame } from '../xml/framer.ts'
+import { NS_TLS } from '../xml/namespaces.ts'
+import { createStanza } from '../xml/stanza.ts'
+import { receiveKey, receiveVerify, refuseKey } from './dialback.ts'
+import { greet } from './greet.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+import { receiveSasl, refuseSasl } from './sasl.ts'
+import type { Handover, OpenStream, Stage } from './stage.ts'
+
+/** Where an element leads: to another header, to a TLS handshake, or nowhere else. */
+type Next = Stage | Handover | undefined
+/** What an element leads to; a promise: the stream is read on when it has settled. */
+type Turn = Next | Promise<void>
+
+/**
+ * From an accepted connection to the end of its stream (RFC 6120 §4–6, XEP-0178, XEP-0220). The peer chooses, so this is a loop:
+ * exchange headers, then read, see whether it is permitted, act; before the first pair is authenticated and after.
+ */
+export async function negotiateIncoming(connection: Duplex, n: IncomingNegotiation): Promise<void> {
+  let stage: Stage | undefined = n.arrival.tls === 'direct' ? await secure(connection, undefined, n) : inClear(connection, n)
+  while (stage !== undefined) {
+    const next: Next = await owning(stage, n, async on => await serve(await begin(on, n), n))
+    stage = next?.kind === 'handover' ? await secure(next.connection, next.named, n) : next
+  }
+}
+
+function inClear(connection: Duplex, n: IncomingNegotiation): Stage {
+  return { kind: 'stage', stream: n.openXml(connection, false), tls: undefined, proved: undefined }
+}
+
+/** The handshake asks for a certificate and refuses none: the verdict waits until the peer has said, inside TLS, who it is. */
+async function secure(connection: Duplex, named: Domain | undefined, n: IncomingNegotiation): Promise<Stage> {
+  n.forgetPeer()
+  const facts = { requiredByPeer: false, protocol: '', cipher: '' }
+  return await n.step('negotiate-tls', facts, async signal => {
+    let shown: TlsContext | undefined
+    const contextFor = async (servername: string | undefined): Promise<TlsContext | undefined> =>
+      (shown = await n.server.hosted.contextForServerName(servername, named))
+    const secured = await n.server.tls.server(connection, { contextFor, signal })
+    Object.assign(facts, secured.facts)
+    const byName = secured.servername === undefined ? undefined : parseDomain(secured.servername)
+    const asked = byName !== undefined && n.server.hosted.has(byName) ? byName : named
+    const tls = { chain: secured.chain, facts: secured.facts, shown, named: asked }
+    return { kind: 'stage', stream: n.openXml(secured.duplex, true), tls, proved: undefined }
+  })
+}
+
+/** The headers; and where SASL has proved a pair before, the pair. */
+async function begin(stage: Stage, n: IncomingNegotiation): Promise<OpenStream> {
+  const open = await greet(stage, n)
+  if (stage.proved !== undefined) n.authenticated.add(stage.proved.evidence, open)
+  return open
+}
+
+/** Read, permitted?, act, until the stream ends or begins anew. */
+async function serve(open: OpenStream, n: IncomingNegotiation): Promise<Next> {
+  const { stream } = open
+  for (;;) {
+    if (n.stopped !== undefined) throw n.stopped.located({ step: awaitedStep(open, n) })
+    const frame = stream.take()
+    if (frame === undefined) await n.untilStopped(stream.readable())
+    else if (frame.kind === 'close') return undefined
+    else {
+      const turn = act(frame, open, n)
+      if (turn instanceof Promise) await n.untilStopped(turn)
+      else if (turn !== undefined) return turn
+      // A peer that asks and never listens is not read either.
+      if (stream.full) await n.untilStopped(stream.drained())
+    }
+  }
+}
+
+function act(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Turn {
+  const kind = kindOf(frame)
+  const permission = permitted(kind, stateOf(open, n))
+  switch (permission.kind) {
+    case 'act':
+      return ACTIONS[kind](frame, open, n)
+    case 'ignore':
+      return undefined
+    case 'starttls-failure':
+      return refuseTls(open, n)
+    case 'sasl-failure':
+      refuseSasl(permission.condition, open, n)
+      return undefined
+    case 'dialback-error':
+      refuseKey(permission.condition, frame, open, n)
+      return undefined
+    case 'stream-error':
+      throw n.refused(permission.condition, permission.because)
+  }
+}
+
+type Action = (frame: ElementFrame, open: OpenStream, n: IncomingNegotiation) => Turn
+
+const ACTIONS: Readonly<Record<ElementKind, Action>> = {
+  starttls: (_, open, n) => (open.acceptsTls ? startTls(open) : refuseTls(open, n)),
+  auth: receiveSasl,
+  'sasl-reply': receiveSasl,
+  'dialback-key': receiveKey,
+  'dialback-verify': receiveVerify,
+  stanza: receiveStanza,
+  'dialback-answer': () => undefined,
+  'prefixed-stanza': () => undefined,
+  unknown: () => undefined
+}
+
+function stateOf(open: OpenStream, n: IncomingNegotiation): IncomingState {
+  if (n.isClosing) return 'closing'
+  if (n.authenticated.size > 0) return 'authenticated'
+  if (open.tls !== undefined) return 'tls'
+  return open.isTlsRequired ? 'clear-tls-required' : 'clear'
+}
+
+/** RFC 6120 §13.1: the addresses that are authorised here are the ones that are routed. */
+function receiveStanza(frame: ElementFrame, _: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
+  const judged = admitStanza(frame, n.authenticated.pairs)
+  if (!judged.admitted) throw n.refused(judged.condition, judged.because)
+  return n.authenticated.deliver(createStanza(frame, judged.from, judged.to), judged.status)
+}
+
+/** `<proceed/>` is the last that is said in clear; whatever came after `<starttls/>` was not the peer's (CVE-2011-0411). */
+function startTls({ stream, local }: OpenStream): Handover {
+  try {
+    const connection = stream.detach()
+    connection.write(`<proceed xmlns='${NS_TLS}'/>`)
+    return { kind: 'handover', connection, named: local }
+  } catch (error) {
+    stream.abandon()
+    throw error
+  }
+}
+
+/** RFC 6120 §5.4.2.2: `<failure/>`, and the stream is closed. */
+function refuseTls({ stream }: OpenStream, n: IncomingNegotiation): never {
+  stream.write(`<failure xmlns='${NS_TLS}'/>`)
+  throw n.fail('S2S_STREAM_ERROR_SENT', { detail: 'TLS was asked for where there is none', step: 'negotiate-tls' })
+}
+
+/** What the peer was to do next: the step that a stall is told by. */
+function awaitedStep(open: OpenStream, n: IncomingNegotiation): Step {
+  if (n.authenticated.size > 0) return 'establish'
+  if (n.pending.size > 0) return 'dialback'
+  if (open.tls === undefined && open.acceptsTls) return 'negotiate-tls'
+  if (open.offer.mechanisms.length > 0) return open.offer.mechanisms.includes('EXTERNAL') ? 'sasl-external' : 'sasl-plain'
+  return 'dialback'
+}
+
+/** Ends the stream when its story has ended, well or badly; what the peer still hears is said in the background. */
+async function owning(stage: Stage, n: IncomingNegotiation, run: (stage: Stage) => Promise<Next>): Promise<Next> {
+  try {
+    const next = await run(stage)
+    if (next === undefined) n.ending = stage.stream.end()
+    return next
+  } catch (thrown) {
+    const error = FederationError.from(thrown)
+    n.ending = n.isClosing ? stage.stream.hangUp() : stage.stream.end(error)
+    throw error
+  }
+}

@@ -1,0 +1,101 @@
+import type { Duplex } from 'node:stream'
+import type { VerifyKey } from '../auth/dialback-receiving.ts'
+import type { LocalServer } from '../auth/local-server.ts'
+import { FederationError } from '../errors.ts'
+import type { Link } from '../model/link.ts'
+import type { Timer } from '../model/plugs.ts'
+import type { Report } from '../model/report.ts'
+import { negotiateIncoming } from './negotiate.ts'
+import { IncomingNegotiation } from './negotiation.ts'
+import type { Arrival, IncomingParts } from './negotiation.ts'
+import { Quota, addressGroup, takeAll } from './quota.ts'
+
+export interface ReceptionOptions {
+  readonly server: LocalServer
+  /** Calls the authoritative server: `outgoing/verify`. */
+  readonly verify: VerifyKey
+  /** Takes each stanza of an authenticated pair, in order; its stream is not read on until a returned promise settles. */
+  readonly onStanza: IncomingParts['onStanza']
+  /** Where a stream appears as a link once a pair is authenticated on it, until it is gone. */
+  readonly links: Set<Link>
+}
+
+/** Every incoming stream of an engine, and what they share: the limits, and the links they become. */
+export class Reception {
+  readonly #server: LocalServer
+  readonly #parts: IncomingParts
+  readonly #live = new Set<IncomingNegotiation>()
+  readonly #perAddress: Quota
+  readonly #penalties = new Set<Timer>()
+  #stopped: FederationError | undefined
+
+  constructor(options: ReceptionOptions) {
+    const { incomingPerAddress, verificationsPerAddress, verificationsPerSender } = options.server.limits
+    this.#server = options.server
+    this.#perAddress = new Quota(incomingPerAddress)
+    const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
+    this.#parts = { ...options, verifications }
+  }
+
+  /** Streams that are open, authenticated or not. */
+  get size(): number {
+    return this.#live.size
+  }
+
+  /**
+   * Serves a connection, however it came: the reception owns it from here on. Never rejects.
+   *
+   * @returns the report, once a pair is authenticated or the stream has ended without one
+   */
+  accept(connection: Duplex, arrival: Arrival = {}): Promise<Report> {
+    const negotiation = new IncomingNegotiation(this.#parts, arrival)
+    const release = this.#admit(arrival)
+    if (release === undefined) {
+      this.#turnAway(connection, negotiation)
+      return negotiation.negotiated
+    }
+    this.#live.add(negotiation)
+    this.#server.background(this.#run(connection, negotiation, release))
+    return negotiation.negotiated
+  }
+
+  /** Ends every stream, politely where a pair is authenticated; resolves when all are gone. */
+  async stop(error = new FederationError('S2S_STOPPED')): Promise<void> {
+    this.#stopped ??= error
+    for (const timer of this.#penalties) timer.cancel()
+    this.#penalties.clear()
+    await Promise.all([...this.#live].map(each => each.shutDown(error)))
+  }
+
+  async #run(connection: Duplex, n: IncomingNegotiation, release: () => void): Promise<void> {
+    const error = await negotiateIncoming(connection, n).then(
+      () => n.nothingProved(),
+      (thrown: unknown) => FederationError.from(thrown)
+    )
+    await n.finish(error)
+    this.#live.delete(n)
+    // A handshake that fails is cheap to begin and dear to answer: it counts for a while longer ([ENG-TLS-a]).
+    if (error?.code === 'S2S_TLS_HANDSHAKE' && this.#stopped === undefined) this.#later(release)
+    else release()
+  }
+
+  #admit({ address }: Arrival): (() => void) | undefined {
+    if (this.#stopped !== undefined || this.#live.size >= this.#server.limits.incomingStreams) return undefined
+    return takeAll(address === undefined ? [] : [[this.#perAddress, addressGroup(address)]])
+  }
+
+  /** No XML for whom there is no room: an answer would need the room. */
+  #turnAway(connection: Duplex, n: IncomingNegotiation): void {
+    connection.on('error', () => undefined).destroy()
+    const error = this.#stopped ?? new FederationError('S2S_LIMIT', { detail: 'too many incoming connections' })
+    this.#server.background(n.finish(error))
+  }
+
+  #later(release: () => void): void {
+    const timer = this.#server.clock.setTimeout(() => {
+      this.#penalties.delete(timer)
+      release()
+    }, this.#server.timeouts.step)
+    this.#penalties.add(timer)
+  }
+}
