@@ -40,8 +40,7 @@ function useOf(peer: Peer, verdict: CertificateVerdict, options: PresetOptions):
   if (peer.purpose === 'verification') return { answer: 'encrypt-only', because: 'a verification needs no certificate' }
   if (peer.direction === 'incoming' && isMissing(verdict)) return { answer: 'encrypt-only', because: 'no client certificate' }
   if (options.acceptSelfSigned && isSelfSignedOnly(verdict)) return { answer: 'encrypt-only', because: 'acceptSelfSigned' }
-  const because = `invalidCertificate: ${options.invalidCertificate}`
-  return { answer: options.invalidCertificate === 'encrypt-only' ? 'encrypt-only' : 'reject', because }
+  return options.invalidCertificate === 'encrypt-only' ? { answer: 'encrypt-only', because: 'invalidCertificate: encrypt-only' } : 'reject'
 }
 
 function ladderProofs(encrypted: boolean, use: CertificateUse | undefined, options: PresetOptions): readonly Proof[] {
@@ -87,8 +86,7 @@ function openfire36Use(peer: Peer, verdict: CertificateVerdict, options: PresetO
   if (verdict.valid) return 'authenticate'
   if (peer.purpose === 'verification') return { answer: 'encrypt-only', because: 'a verification needs no certificate' }
   const isTolerable = isSelfSignedOnly(verdict) || (peer.direction === 'incoming' && isMissing(verdict))
-  if (!isTolerable) return { answer: 'reject', because: 'the certificate is not valid' }
-  return { answer: options.acceptSelfSigned ? 'encrypt-only' : 'reject', because: `acceptSelfSigned: ${options.acceptSelfSigned}` }
+  return isTolerable && options.acceptSelfSigned ? { answer: 'encrypt-only', because: 'acceptSelfSigned' } : 'reject'
 }
 
 function openfire36Proofs(peer: Peer, encrypted: boolean, use: CertificateUse | undefined, options: PresetOptions): readonly Proof[] {

@@ -12,6 +12,14 @@ export function escapeText(text: string, longest = LONGEST): string {
   const characters = Array.from(text.length > longest * 2 ? text.slice(0, longest * 2) : text)
   const isCut = characters.length > longest || text.length > longest * 2
   const shown = isCut ? characters.slice(0, longest).join('') : text
-  const escaped = shown.replaceAll('\\', '\\\\').replace(UNSAFE, character => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+  const escaped = printable(shown.replaceAll('\\', '\\\\'))
   return isCut ? `${escaped}…` : escaped
+}
+
+/**
+ * Text that may have been escaped before, such as a report's, fit for a terminal: as {@link escapeText}, but what is escaped stays
+ * as it is, and nothing is cut.
+ */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, character => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }

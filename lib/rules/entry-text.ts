@@ -1,0 +1,127 @@
+import { asciiDomain } from '../model/domain.ts'
+import type { Endpoint } from '../model/endpoint.ts'
+import type { PolicyFacts, Report, TraceEntry, VerifiedOver } from '../model/report.ts'
+import { describeProblems } from './sentences.ts'
+
+type EntryOf<S extends TraceEntry['step']> = Extract<TraceEntry, { step: S }>
+
+/** One entry of a trace as a clause; undefined where it has nothing to tell a reader. */
+export function entryText(entry: TraceEntry, report: Report): string | undefined {
+  if (entry.outcome === 'skipped' || entry.outcome === 'absent') return untaken(entry)
+  switch (entry.step) {
+    case 'resolve':
+      return entry.outcome === 'ok' ? resolved(entry, report) : ended(entry)
+    case 'connect':
+      return connected(entry)
+    case 'negotiate-tls':
+      return entry.outcome === 'ok' ? secured(entry) : ended(entry)
+    case 'check-certificate':
+      return judged(entry, report)
+    case 'sasl-external':
+    case 'sasl-plain':
+      return entry.outcome === 'ok' ? 'accepted' : refused(entry)
+    case 'dialback':
+      return confirmed(entry, report)
+    case 'open-stream':
+    case 'establish':
+      return entry.outcome === 'ok' ? undefined : ended(entry)
+    case 'policy':
+      return isTelling(entry.facts) ? answered(entry.facts) : undefined
+  }
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  'tls-not-offered': 'the peer does not offer TLS',
+  'policy-never': 'policy does not want TLS',
+  'not-offered': 'the peer does not offer it',
+  'certificate-not-valid': 'the certificate of the peer authenticates nobody',
+  'own-certificate': 'our own certificate cannot authenticate us',
+  'failed-before': 'it failed on the connection before',
+  'below-floor': 'below the minimum level',
+  policy: 'policy does not want it'
+}
+
+/** What goes without saying: that nothing but dialback is tried in clear, and what another line tells already. */
+const UNSPOKEN: readonly string[] = ['not-encrypted', 'reconnected-without-tls', 'no-password']
+
+function untaken({ outcome, code }: TraceEntry): string | undefined {
+  if (UNSPOKEN.includes(code)) return undefined
+  // Not to be offered is to be absent, whichever word the trace chose.
+  const word = code === 'not-offered' || code === 'tls-not-offered' ? 'absent' : outcome
+  return `${word}: ${WHY[code] ?? code}`
+}
+
+function ended({ outcome, code, message }: TraceEntry): string {
+  return `${outcome}: ${message === undefined ? code : message.replace(/\.$/u, '')}`
+}
+
+function resolved({ facts }: EntryOf<'resolve'>, { peer }: Report): string {
+  const [first] = facts.endpoints
+  const places = facts.endpoints.map(each => `${placeOf(each.host, each.port)}${each.tls === 'direct' ? ' (direct TLS)' : ''}`).join(', ')
+  const failures = facts.failures.map(failure => `; ${failure}`).join('')
+  if (first === undefined) return `nothing${failures}`
+  if (first.source === 'override') return `override → ${places}`
+  const name = peer.remote === undefined ? '' : asciiDomain(peer.remote)
+  return `${first.source === 'srv' ? `SRV ${serviceOf(facts.endpoints, name)}` : `no SRV record of ${name}`} → ${places}${failures}`
+}
+
+function serviceOf(endpoints: readonly Endpoint[], name: string): string {
+  const kinds = new Set(endpoints.map(({ tls }) => (tls === 'direct' ? '_xmpps-server._tcp' : '_xmpp-server._tcp')))
+  return [...kinds].map(kind => `${kind}.${name}`).join(', ')
+}
+
+const ORDINALS = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth', 'tenth']
+
+function connected(entry: EntryOf<'connect'>): string {
+  const { attempt, took, facts, outcome } = entry
+  const { endpoint, encryption, address } = facts
+  const place = placeOf(address ?? endpoint.host, endpoint.port)
+  const again = attempt > 1 ? `, ${ORDINALS[attempt - 1] ?? `${attempt}th`} connection` : ''
+  const how = encryption === 'none' ? ', TLS not attempted' : ''
+  // The first connection tells how long it took; a later one, why it is there.
+  return outcome === 'ok' ? `${place}${again === '' ? ` in ${took} ms` : again}${how}` : `${place}${again}${how}, ${ended(entry)}`
+}
+
+function placeOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function secured({ facts }: EntryOf<'negotiate-tls'>): string {
+  const parts = [facts.protocol?.replace(/^TLSv/u, 'TLS '), facts.cipher].filter(part => part !== undefined && part !== '')
+  return parts.length === 0 ? 'TLS' : parts.join(', ')
+}
+
+function judged(entry: EntryOf<'check-certificate'>, { peer }: Report): string {
+  const { verdict, use } = entry.facts
+  if (use === undefined) return ended(entry)
+  if (use === 'authenticate') return verdict.proof === 'pin' ? 'valid: pinned' : `valid for ${peer.remote ?? 'the peer'}`
+  return `${use === 'reject' ? 'rejected' : 'for encryption only'}: ${describeProblems(verdict)}`
+}
+
+function refused(entry: EntryOf<'sasl-external'> | EntryOf<'sasl-plain'>): string {
+  const { condition, text } = entry.facts
+  if (condition === undefined) return ended(entry)
+  return `${entry.outcome}: ${condition}${text === undefined || text === '' ? '' : ` (${text})`}`
+}
+
+const OVER: Readonly<Record<VerifiedOver, string>> = { 'verified-tls': 'over verified TLS', tls: 'over TLS', clear: 'in clear' }
+
+function confirmed(entry: EntryOf<'dialback'>, { pairs }: Report): string {
+  const { pair, verifiedOver, withoutDialback } = entry.facts
+  const about = pair !== undefined && pairs.length > 1 ? `${pair.sender} → ${pair.target}: ` : ''
+  if (entry.outcome !== 'ok') return about + ended(entry)
+  if (withoutDialback === true) return `${about}the certificate vouches for the sender, no key was asked about`
+  return `${about}key confirmed by the authoritative server${verifiedOver === undefined ? '' : `, asked ${OVER[verifiedOver]}`}`
+}
+
+/** An answer that a reader did not expect, or that has a reason; what to do after a failure is told always. */
+function isTelling({ question, answer, asked, because }: PolicyFacts): boolean {
+  if (question === 'afterFailure' || asked !== undefined) return true
+  if (question === 'admit') return answer === 'refuse'
+  return question === 'certificate' && because !== undefined
+}
+
+function answered({ answer, asked, by, because }: PolicyFacts): string {
+  const instead = asked === undefined ? '' : ` instead of ${asked === '' ? 'nothing' : asked}`
+  return `${by}: ${answer === '' ? 'nothing' : answer}${instead}${because === undefined ? '' : ` (${because})`}`
+}

@@ -1,0 +1,100 @@
+import { LEVELS } from '../model/level.ts'
+import type { SecurityLevel } from '../model/level.ts'
+import type { Alternative, PairStatus, Report, TraceEntry } from '../model/report.ts'
+import { entryText } from './entry-text.ts'
+import { printable } from './escape.ts'
+
+/**
+ * A report as a person reads it: who to whom and where it ended, one numbered line per step with the policy's answers between, and
+ * at last what the link is worth, plainly when it is not encrypted, with the change that would have raised it. Lines are joined by
+ * newlines, without one at the end; nothing in it acts on a terminal.
+ */
+export function explain(report: Report): string {
+  return [title(report), ...steps(report), ...furtherPairs(report), `  ${ending(report)}`].map(printable).join('\n')
+}
+
+function title({ peer, level }: Report): string {
+  const remote = peer.remote ?? 'an unnamed peer'
+  const end = level ?? 'none'
+  return peer.direction === 'outgoing' ? `${peer.local} → ${remote}: ${end}` : `${remote} → ${peer.local}: ${end}, incoming`
+}
+
+const WIDTH = 'check-certificate'.length
+
+function steps(report: Report): readonly string[] {
+  let number = 0
+  return certificateAnswersLast(report.trace).flatMap(entry => {
+    const text = entryText(entry, report)
+    if (text === undefined) return []
+    const mark = entry.step === 'policy' ? '   ' : String(++number).padStart(3)
+    return [`${mark}  ${entry.step.padEnd(WIDTH)}  ${text}`]
+  })
+}
+
+/** What policy says of a certificate is recorded before the verdict is; it reads better after it. */
+function certificateAnswersLast(trace: readonly TraceEntry[]): readonly TraceEntry[] {
+  return trace.flatMap((entry, index) => {
+    const before = trace[index - 1]
+    const after = trace[index + 1]
+    if (isCertificateAnswer(entry) && after?.step === 'check-certificate') return []
+    return before !== undefined && entry.step === 'check-certificate' && isCertificateAnswer(before) ? [entry, before] : [entry]
+  })
+}
+
+function isCertificateAnswer(entry: TraceEntry): boolean {
+  return entry.step === 'policy' && entry.facts.question === 'certificate'
+}
+
+function furtherPairs({ pairs }: Report): readonly string[] {
+  if (pairs.length < 2) return []
+  return pairs.map(({ pair, level }) => `     ${'pair'.padEnd(WIDTH)}  ${pair.sender} → ${pair.target}: ${level}`)
+}
+
+function ending(report: Report): string {
+  const { level, error } = report
+  if (level === undefined) return `There is no link. ${[error?.message, better(report)].filter(isText).join(' ')}`.trim()
+  const worth = worthOf(level, report)
+  const raise = better(report)
+  if (level !== 'plain-dialback') return [worth, raise].filter(isText).join(' ')
+  return `${worth} ${raise ?? 'No single option of our policy is known that would raise it.'}`
+}
+
+function worthOf(level: SecurityLevel, { peer, pairs }: Report): string {
+  const isOutgoing = peer.direction === 'outgoing'
+  switch (level) {
+    case 'sasl-external':
+      return isOutgoing
+        ? 'This link is encrypted, and both sides are proved by certificates.'
+        : 'This link is encrypted, and the peer is proved by its certificate.'
+    case 'sasl-plain':
+      return `This link is encrypted, and ${isOutgoing ? 'we are' : 'the peer is'} proved by a password.`
+    case 'tls-dialback':
+      return pairs.every(isVerified)
+        ? `This link is encrypted, and the certificate of the peer verified${isOutgoing ? '; we are proved by dialback, which is worth what DNS is worth' : ''}.`
+        : 'This link is encrypted, but no certificate proves the peer: dialback is worth what DNS is worth.'
+    case 'plain-dialback':
+      return 'This link is NOT encrypted.'
+  }
+}
+
+function isVerified({ peerIdentity }: PairStatus): boolean {
+  return peerIdentity !== 'dns'
+}
+
+function isText(text: string | undefined): text is string {
+  return text !== undefined
+}
+
+/** The first of the changes that raise it most. */
+function better({ alternatives }: Report): string | undefined {
+  const best = alternatives.reduce<Alternative | undefined>(
+    (found, each) => (found === undefined || isAbove(each, found) ? each : found),
+    undefined
+  )
+  if (best === undefined) return undefined
+  return `With ${best.change} it would be ${best.level}${best.level === 'plain-dialback' ? ', NOT encrypted' : ''}.`
+}
+
+function isAbove(a: Alternative, b: Alternative): boolean {
+  return LEVELS.indexOf(a.level) < LEVELS.indexOf(b.level)
+}
