@@ -182,7 +182,7 @@ function listeners(given: FederationOptions['listen']): Settings['listen'] {
   return all.map((each: ListenOptions, index) => {
     checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
     if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
-    if (each.tls !== undefined && each.tls !== 'starttls' && each.tls !== 'direct')
+    if (!isTlsKind(each.tls))
       throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
     return { ...each, tls: each.tls ?? 'starttls' }
   })
@@ -214,7 +214,7 @@ function checkOverride(value: Override, where: string): void {
   if (typeof value.host !== 'string' || value.host === '') throw bad(`${where}.host`, 'is missing')
   if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535))
     throw bad(`${where}.port`, 'has to be a port number')
-  if (value.tls !== undefined && value.tls !== 'starttls' && value.tls !== 'direct')
+  if (!isTlsKind(value.tls))
     throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
 }
 
