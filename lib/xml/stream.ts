@@ -36,7 +36,7 @@ export class XmlStream {
   #taken: Taken[] = []
   #flushing: NodeJS.Immediate | undefined
   #failure: FederationError | undefined
-  #wake: (() => void) | undefined
+  #news: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
   #closingSent = false
   #closingReceived = false
   #detached = false
@@ -134,9 +134,8 @@ export class XmlStream {
   /** Resolves when {@link take} may have something, or something to throw. */
   async readable(): Promise<void> {
     if (this.#failure !== undefined || this.#duplex.readableLength > 0) return
-    await new Promise<void>(resolve => {
-      this.#wake = resolve
-    })
+    this.#news ??= deferred()
+    await this.#news.promise
   }
 
   /** The level at which the peer is known now allows whole stanzas (RFC 6120 §13.12). */
@@ -268,7 +267,6 @@ export class XmlStream {
     })
     await Promise.race([wait(), expiry])
     timer?.cancel()
-    this.#wake = undefined
   }
 
   async #gone(): Promise<void> {
@@ -280,9 +278,8 @@ export class XmlStream {
   }
 
   readonly #onReadable = (): void => {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
+    this.#news?.resolve()
+    this.#news = undefined
   }
 
   readonly #onEnd = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer ended the connection' }))
@@ -307,4 +304,12 @@ function applicationFor(error: FederationError): { name: string; namespace: stri
   return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big'
     ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' }
     : undefined
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined
+  const promise = new Promise<void>(settle => {
+    resolve = settle
+  })
+  return { promise, resolve }
 }
