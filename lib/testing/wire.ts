@@ -229,10 +229,12 @@ class Lane {
   /** Brings what fits into one turn. */
   #deliver(): void {
     let room = this.#options.segment
+    let idle = true
     while (room > 0 && this.#wanted && !this.#stalled) {
       const item = this.#items[0]
       if (item === undefined) return
       if (typeof item !== 'string') {
+        idle = false
         const bytes = item.subarray(0, room)
         room -= bytes.length
         if (bytes.length === item.length) this.#items.shift()
@@ -243,7 +245,7 @@ class Lane {
       else this.#mark(item)
     }
     // In a turn of its own: a stream that is destroyed no longer shows what it has just got.
-    if (room === this.#options.segment && this.#items[0] === 'reset' && !this.#stalled) this.#receiver?.destroy(connectionReset('read'))
+    if (idle && this.#items[0] === 'reset' && !this.#stalled) this.#receiver?.destroy(connectionReset('read'))
     else this.#schedule()
   }
 

@@ -216,6 +216,21 @@ describe('the in-memory network', () => {
     assert.deepEqual(there, { text: 'last words', ended: false, error: 'ECONNRESET', closed: true })
   })
 
+  it('a reset follows in a turn of its own, so that what came before it is seen by whoever waits for it', async () => {
+    const { initiating, receiving } = await pair()
+    const seen: string[] = []
+    receiving.on('readable', () => {
+      const chunk = receiving.read() as Buffer | null
+      if (chunk !== null) seen.push(chunk.toString())
+    })
+    receiving.on('error', error => seen.push(error.message))
+    await atRest()
+    initiating.write('last words')
+    initiating.destroy()
+    await atRest()
+    assert.deepEqual(seen, ['last words', 'read ECONNRESET'])
+  })
+
   it('breaks neither end when both have ended before they are destroyed', async () => {
     const { initiating, receiving } = await pair()
     const [here, there] = [collect(initiating), collect(receiving)]
