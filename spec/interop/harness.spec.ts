@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { ENGINE, openLab, PROSODY, type Lab } from './lab.ts'
+import { needsProsody } from './prosody.ts'
+
+describe('a real Prosody', () => {
+  let lab: Lab | undefined
+
+  before(async function () {
+    needsProsody(this)
+    lab = await openLab('default')
+  })
+
+  after(() => lab?.close())
+
+  it('finds a domain through our DNS server and dials it', async () => {
+    assert.ok(lab)
+    const listener = createServer().listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    lab.publish(ENGINE, (listener.address() as AddressInfo).port)
+    const dialled = once(listener, 'connection')
+    const answer = lab.prosody.shell(`xmpp:ping("${PROSODY}", "${ENGINE}", 1)`)
+    const [connection] = (await dialled) as [Socket]
+    connection.on('error', () => undefined)
+    const [header] = (await once(connection, 'data')) as [Buffer]
+    assert.match(header.toString(), /^<\?xml version='1\.0'\?><stream:stream [^>]*from='prosody\.test'/)
+    assert.match(header.toString(), /to='engine\.test'/)
+    assert.deepEqual(
+      lab.dns.queries.map(({ name, type }) => `${name} ${type}`),
+      [`_xmpps-server._tcp.${ENGINE} SRV`, `_xmpp-server._tcp.${ENGINE} SRV`, `host.${ENGINE} A`]
+    )
+    connection.destroy()
+    listener.close()
+    assert.match(await answer, /connected/)
+  })
+
+  it('speaks through its shell, and ends when it is told to', async () => {
+    assert.ok(lab)
+    assert.match(await lab.prosody.shell('s2s:show()'), /s2s connections shown/)
+    const other = await openLab('plain')
+    await other.close()
+    const connection = connect(other.prosody.port, other.prosody.address)
+    const [error] = (await once(connection, 'error').catch((thrown: unknown) => [thrown])) as [NodeJS.ErrnoException]
+    assert.equal(error.code, 'ECONNREFUSED')
+  })
+})
