@@ -1,0 +1,67 @@
+import { promises as dns } from 'node:dns'
+import { FederationError } from '../errors.ts'
+import { abortReason } from '../model/aborted.ts'
+import type { DnsAnswer, HostAddress, Resolver, SrvRecord } from '../model/plugs.ts'
+import { isQueryName } from './question.ts'
+
+/**
+ * The operating system's resolver: SRV by c-ares, addresses by getaddrinfo, which knows /etc/hosts and whatever else the host is set
+ * up with. It tells no time to live (answers say 0: keep nothing) and never that an answer was authenticated.
+ *
+ * Lookups reject with `S2S_DNS_FAILED`, or with the reason of their signal. getaddrinfo cannot be called off: its answer is not
+ * waited for any more.
+ */
+export function systemResolver(): Resolver {
+  return { srv: resolveSrv, addresses: resolveAddresses }
+}
+
+async function resolveSrv(name: string, { signal }: { readonly signal: AbortSignal }): Promise<DnsAnswer<SrvRecord>> {
+  const resolver = new dns.Resolver()
+  return await answered(`SRV ${name}`, signal, async () => {
+    if (!isQueryName(name)) throw new TypeError('it is no name that DNS carries')
+    const records = await unlessAborted(resolver.resolveSrv(name), signal, () => resolver.cancel())
+    // c-ares writes the root as an empty name.
+    return records.map(({ name: target, port, priority, weight }) => ({
+      target: target === '' ? '.' : target.toLowerCase(),
+      port,
+      priority,
+      weight
+    }))
+  })
+}
+
+async function resolveAddresses(host: string, { signal }: { readonly signal: AbortSignal }): Promise<DnsAnswer<HostAddress>> {
+  return await answered(`addresses of ${host}`, signal, async () => {
+    if (!isQueryName(host)) throw new TypeError('it is no name that DNS carries')
+    const found = await unlessAborted(dns.lookup(host, { all: true, verbatim: true }), signal, () => undefined)
+    return found.map(({ address, family }): HostAddress => ({ address, family: family === 6 ? 6 : 4 }))
+  })
+}
+
+async function answered<T>(what: string, signal: AbortSignal, look: () => Promise<readonly T[]>): Promise<DnsAnswer<T>> {
+  try {
+    const records = await look()
+    return records.length > 0 ? { status: 'found', records, ttl: 0, secure: false } : { status: 'no-data', ttl: 0, secure: false }
+  } catch (error) {
+    if (signal.aborted) throw abortReason(signal)
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    if (code === 'ENOTFOUND') return { status: 'no-such-domain', ttl: 0, secure: false }
+    if (code === 'ENODATA') return { status: 'no-data', ttl: 0, secure: false }
+    throw new FederationError('S2S_DNS_FAILED', {
+      detail: `${what}: ${code ?? (error instanceof Error ? error.message : String(error))}`,
+      cause: error
+    })
+  }
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, cancel: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      cancel()
+      reject(abortReason(signal))
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject)
+  })
+}
