@@ -107,8 +107,8 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
     const proved = await n.step(proof, (facts: StepFacts<typeof proof>) => prove(proof, ready, n, facts))
     if (!FederationError.is(proved)) return await establish(proved, ready, n)
     n.position.streamLives = true
-    const { answer } = n.record(proved)
-    if (answer !== 'next-proof') throw proved
+    const refused = proved.located({ step: proof, pair: n.pair })
+    if (n.record(refused).answer !== 'next-proof') throw refused
     n.position.streamLives = false
   }
   n.position.proof = undefined

@@ -15,6 +15,7 @@ import { createZone } from '../../lib/testing/zone.ts'
 import type { Zone } from '../../lib/testing/zone.ts'
 import { tcpTransport } from '../../lib/transport/tcp.ts'
 import { nodeTls } from '../../lib/transport/tls.ts'
+import { narrowedPolicy, narrowedTls } from './narrowed.ts'
 
 /** Where a row of the ladder is played: on real sockets with real TLS, or on a network and a clock of its own. */
 export interface Place {
@@ -99,12 +100,12 @@ async function open(name: string, side: Side, role: 'initiator' | 'receiver', pl
   const address = place.addressOf(role)
   const engine = createFederation({
     domains: { [name]: credentials(name, side.certificate) },
-    policy: side.policy,
+    policy: narrowedPolicy(side.policy, side.offers),
     guards: side.guards ?? [],
     trust: { default: [anchor().certificate] },
     resolver: place.resolver,
     transport: place.transportFor(address),
-    tls: place.tls,
+    tls: narrowedTls(place.tls, side.offers),
     allowPrivateAddresses: true,
     listen: [{ host: address, port: 0 }],
     onStanza: () => undefined,
