@@ -41,7 +41,7 @@ describe('a real Prosody', () => {
     const other = await openLab('plain')
     await other.close()
     const connection = connect(other.prosody.port, other.prosody.address)
-    const [error] = (await once(connection, 'error').catch((thrown: unknown) => [thrown])) as [NodeJS.ErrnoException]
+    const [error] = (await once(connection, 'error')) as [NodeJS.ErrnoException]
     assert.equal(error.code, 'ECONNREFUSED')
   })
 })

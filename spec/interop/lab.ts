@@ -7,6 +7,7 @@ import {
   type DomainPair,
   type Federation,
   type Policy,
+  type SocketAddress,
   type Stanza
 } from '../../lib/index.ts'
 import { createAuthority, type Authority } from '../../lib/testing/certificates.ts'
@@ -44,11 +45,11 @@ export async function openLab(variant: ProsodyVariant, credentials?: (authority:
   const authority = createAuthority()
   const dns = await startDnsServer()
   const publish = (name: string, port: number): void => {
-    dns.set(`_xmpp-server._tcp.${name}`, [{ type: 'SRV', target: `host.${name}`, port }])
-    dns.set(`host.${name}`, [{ type: 'A', address: LOOPBACK }])
+    dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port }])
+    dns.zone.addresses(`host.${name}`, [LOOPBACK])
   }
   const hosts = { [PROSODY]: credentials?.(authority) ?? authority.issue(PROSODY) }
-  const prosody = await startProsody({ variant, hosts, authority: authority.certificate, dns: dns.address })
+  const prosody = await startProsody({ variant, hosts, authority: authority.certificate, dns })
   publish(PROSODY, prosody.port)
   return {
     dns,
@@ -59,7 +60,7 @@ export async function openLab(variant: ProsodyVariant, credentials?: (authority:
       const engine = await startEngine({
         credentials: authority.issue(ENGINE),
         ...options,
-        dns: dns.address,
+        dns,
         authority: authority.certificate
       })
       publish(ENGINE, engine.port)
@@ -75,7 +76,7 @@ export async function openLab(variant: ProsodyVariant, credentials?: (authority:
 interface EngineOptions {
   readonly credentials: Credentials
   readonly policy?: Policy
-  readonly dns: string
+  readonly dns: SocketAddress
   readonly authority: string
 }
 
@@ -88,7 +89,7 @@ async function startEngine({ credentials, policy, dns, authority }: EngineOption
   const federation: Federation = createFederation({
     domains: { [ENGINE]: credentials },
     trust: { default: [authority] },
-    resolver: dnsResolver({ servers: [dns] }),
+    resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
     allowPrivateAddresses: true,
     listen: [{ host: LOOPBACK, port: 0 }],
     onStanza,

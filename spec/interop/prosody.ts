@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } fr
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Credentials } from '../../lib/index.ts'
+import type { Credentials, SocketAddress } from '../../lib/index.ts'
 
 /**
  * strict: STARTTLS required, and a certificate that verifies. default: STARTTLS required, dialback for a certificate that does
@@ -17,8 +17,8 @@ export interface ProsodyOptions {
   readonly hosts: Readonly<Record<string, Credentials>>
   /** PEM: the only authority it trusts. */
   readonly authority: string
-  /** The only DNS server it asks, `127.0.0.1:34567`. */
-  readonly dns: string
+  /** The only DNS server it asks. */
+  readonly dns: SocketAddress
 }
 
 /** A real Prosody on loopback, with a configuration and data of its own in a temporary folder. */
@@ -122,7 +122,7 @@ https_ports = {}
 use_ipv6 = false
 -- libunbound answers "test." itself (RFC 6761) unless it is told to look elsewhere first
 unbound = {
-  resolvconf = false; hoststxt = false; forward = { "${dns.replace(':', '@')}" };
+  resolvconf = false; hoststxt = false; forward = { "${dns.address}@${dns.port}" };
   options = { ["local-zone:"] = "test. transparent"; ["do-not-query-localhost:"] = "no"; ["cache-max-ttl:"] = "0"; ["cache-max-negative-ttl:"] = "0" };
 }
 ssl = { ${trust}; ${credentials(anyHost)} }
