@@ -1,13 +1,13 @@
 import type { StreamFeatures } from '../model/stream.ts'
 import type { Limits, Timeouts } from '../model/settings.ts'
-import type { Offer } from '../rules/offer.ts'
 import { NS_DIALBACK_FEATURE, NS_LIMITS, NS_SASL, NS_TLS } from '../xml/namespaces.ts'
+import type { OpenStream } from './stage.ts'
 
 /**
  * What is advertised for an offer. Nothing restarts the stream after dialback, so its limits are told beforehand, wherever a pair
  * can be authenticated from here (XEP-0478 §3).
  */
-export function featuresOf(offer: Offer, limits: Limits, timeouts: Timeouts): StreamFeatures {
+export function featuresOf({ offer, tls }: Pick<OpenStream, 'offer' | 'tls'>, limits: Limits, timeouts: Timeouts): StreamFeatures {
   const { starttls, mechanisms, dialback } = offer
   const told = { maxBytes: limits.stanzaBytes, idleSeconds: Math.ceil(timeouts.idle / 1000) }
   return {
@@ -17,7 +17,7 @@ export function featuresOf(offer: Offer, limits: Limits, timeouts: Timeouts): St
     dialbackErrors: dialback,
     bidi: false,
     sm: false,
-    ...(starttls === 'required' ? {} : { limits: told })
+    ...(tls !== undefined || dialback ? { limits: told } : {})
   }
 }
 
@@ -25,7 +25,8 @@ export function featuresOf(offer: Offer, limits: Limits, timeouts: Timeouts): St
 export function featuresXml(features: StreamFeatures): string {
   const { starttls, mechanisms, dialback, limits } = features
   const parts: string[] = []
-  if (starttls !== 'absent') parts.push(`<starttls xmlns='${NS_TLS}'>${starttls === 'required' ? '<required/>' : ''}</starttls>`)
+  if (starttls === 'offered') parts.push(`<starttls xmlns='${NS_TLS}'/>`)
+  if (starttls === 'required') parts.push(`<starttls xmlns='${NS_TLS}'><required/></starttls>`)
   if (mechanisms.length > 0) {
     parts.push(`<mechanisms xmlns='${NS_SASL}'>${mechanisms.map(name => `<mechanism>${name}</mechanism>`).join('')}</mechanisms>`)
   }

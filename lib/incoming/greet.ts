@@ -37,7 +37,7 @@ async function examine(stage: Stage, facts: StepFacts<'open-stream'>, n: Incomin
   note(facts, header)
   const opened = stage.proved === undefined ? await introduce(stage, header, n) : reopen(stage.proved.on, header, n)
   facts.id = opened.id
-  facts.features = featuresOf(opened.offer, n.server.limits, n.server.timeouts)
+  facts.features = featuresOf(opened, n.server.limits, n.server.timeouts)
   return opened
 }
 
@@ -128,11 +128,12 @@ function isShownFor(local: Domain, { named, shown }: TlsLayer, n: IncomingNegoti
   return !problems.some(({ kind }) => kind === 'wrong-identity' || kind === 'missing')
 }
 
-function answer({ stream, header, local, remote, id, offer }: OpenStream, n: IncomingNegotiation): void {
+function answer(opened: OpenStream, n: IncomingNegotiation): void {
+  const { stream, header, local, remote, id } = opened
   const to = remote === undefined ? {} : { to: remote }
   const isModern = header.version !== undefined
   stream.write(headerXml({ from: local, ...to, id, version: isModern, lang: LANGUAGE }))
-  if (isModern) stream.write(featuresXml(featuresOf(offer, n.server.limits, n.server.timeouts)))
+  if (isModern) stream.write(featuresXml(featuresOf(opened, n.server.limits, n.server.timeouts)))
 }
 
 /** `from` is whom the peer wanted, if that is us, and else our own name (RFC 6120 §4.9.1.3). */

@@ -192,7 +192,7 @@ export class IncomingNegotiation {
 
   /** Ends the stream politely: our closing tag now; what the peer still sends is served until its own comes, for a while (RFC 6120 §4.4). */
   close(stream: XmlStream): Promise<void> {
-    if (this.#closing === undefined) {
+    if (this.#closing === undefined && !this.signal.aborted) {
       stream.sendClosing()
       const { clock, timeouts } = this.server
       this.#closing = clock.setTimeout(
