@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { explain, policies, type CertificateState, type Direction, type Policy, type SecurityLevel } from '../../lib/index.ts'
+import { explain, policies, type CertificateState, type Direction, type Policy, type Report, type SecurityLevel } from '../../lib/index.ts'
 import { ENGINE, openLab, PROSODY, type Engine, type Lab } from './lab.ts'
 import { needsProsody, type ProsodyVariant } from './prosody.ts'
 
@@ -122,6 +122,27 @@ describe('Prosody that requires what cannot be had', () => {
       }
     })
   }
+
+  it('is told so when it comes to us with a certificate that the default policy does not accept, and stays away', async function () {
+    needsProsody(this)
+    const lab = await openLab('default', authority => authority.issue(PROSODY, { state: 'self-signed' }))
+    const engine = await lab.engine()
+    try {
+      const ended = new Promise<Report>(resolve => {
+        engine.federation.on('negotiation-ended', ({ report }) => {
+          resolve(report)
+        })
+      })
+      assert.doesNotMatch(await lab.prosody.shell(`xmpp:ping("${PROSODY}", "${ENGINE}", 5)`), /pong/)
+      const report = await ended
+      assert.deepEqual([report.peer.direction, report.level], ['incoming', undefined])
+      assert.match(explain(report), /There is no link\. The certificate of the peer is not accepted: self-signed\./)
+      assert.match(lab.prosody.log(), /Outgoing s2s stream prosody\.test->engine\.test closed/)
+    } finally {
+      await engine.stop()
+      await lab.close()
+    }
+  })
 
   it('is found by its record for direct TLS, and met there', async function () {
     needsProsody(this)
