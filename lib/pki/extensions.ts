@@ -1,10 +1,10 @@
 import { AsnConvert } from '@peculiar/asn1-schema'
-import { BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAlternativeName } from '@peculiar/asn1-x509'
+import { BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints } from '@peculiar/asn1-x509'
 import { FederationError } from '../errors.ts'
 import type { CertificateFacts } from '../model/chain.ts'
 import { countTlvs, derError, expectTag, readAll, readObjectId, readOne } from './der.ts'
 import type { Tlv } from './der.ts'
-import { nameSubtrees, presentedName } from './general-names.ts'
+import { nameSubtrees, readAltNames } from './general-names.ts'
 
 /** How many TLVs may still be given to the extension decoder, which takes some 10 µs for each. Shared along a path. */
 export interface DecodeBudget {
@@ -25,24 +25,20 @@ const HARMLESS: ReadonlySet<string> = new Set(['2.5.29.14', '2.5.29.35', '2.5.29
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 type Found = Writable<ExtensionFacts>
 
-const DECODERS: Readonly<Record<string, (found: Found, value: Buffer) => void>> = {
-  '2.5.29.19': (found, value) => {
-    const { cA, pathLenConstraint } = exactly(value, BasicConstraints)
+const DECODERS: Readonly<Record<string, (found: Found, value: Buffer, budget: DecodeBudget) => void>> = {
+  '2.5.29.19': (found, value, budget) => {
+    const { cA, pathLenConstraint } = exactly(value, budget, BasicConstraints)
     if (pathLenConstraint !== undefined && (!cA || !Number.isInteger(pathLenConstraint) || pathLenConstraint < 0)) {
       throw derError('a path length without cA, or a negative one')
     }
     found.ca = cA
     found.pathLength = pathLenConstraint
   },
-  '2.5.29.15': (found, value) => (found.keyUsage = exactly(value, KeyUsage).toJSON()),
-  '2.5.29.37': (found, value) => (found.extendedKeyUsage = Array.from(exactly(value, ExtendedKeyUsage))),
-  '2.5.29.17': (found, value) => {
-    const [list] = readAll(value)
-    if (list !== undefined && readAll(list.value).length > MOST_NAMES) throw derError(`more than ${MOST_NAMES} names`)
-    found.names = Array.from(exactly(value, SubjectAlternativeName), presentedName)
-  },
-  '2.5.29.30': (found, value) => {
-    const { permittedSubtrees, excludedSubtrees } = exactly(value, NameConstraints)
+  '2.5.29.15': (found, value, budget) => (found.keyUsage = exactly(value, budget, KeyUsage).toJSON()),
+  '2.5.29.37': (found, value, budget) => (found.extendedKeyUsage = Array.from(exactly(value, budget, ExtendedKeyUsage))),
+  '2.5.29.17': (found, value) => (found.names = readAltNames(value, MOST_NAMES)),
+  '2.5.29.30': (found, value, budget) => {
+    const { permittedSubtrees, excludedSubtrees } = exactly(value, budget, NameConstraints)
     found.nameConstraints = { permitted: nameSubtrees(permittedSubtrees), excluded: nameSubtrees(excludedSubtrees) }
   },
   '2.16.840.1.113730.1.1': (found, value) => {
@@ -91,11 +87,7 @@ export function readExtensions(extensions: Buffer | undefined, budget: DecodeBud
       if (one.critical && !HARMLESS.has(one.oid)) unknown.push(one.oid)
       continue
     }
-    attempt(defects, label, () => {
-      budget.left -= countTlvs(one.value)
-      if (budget.left < 0) throw derError('too large to be read')
-      decode(found, one.value)
-    })
+    attempt(defects, label, () => decode(found, one.value, budget))
   }
   return { ...found, unknownCritical: unknown, defects }
 }
@@ -124,7 +116,9 @@ function isTrue(boolean: Tlv | undefined): boolean {
 }
 
 /** The decoder reads more than DER; what it read is written again and has to be the same bytes. */
-function exactly<T>(value: Buffer, type: new () => T): T {
+function exactly<T>(value: Buffer, budget: DecodeBudget, type: new () => T): T {
+  budget.left -= countTlvs(value)
+  if (budget.left < 0) throw derError('too large to be read')
   const decoded = AsnConvert.parse(value, type)
   if (!value.equals(Buffer.from(AsnConvert.serialize(decoded)))) throw derError('not in DER')
   return decoded

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ChainFacts, PathEnd } from '../model/chain.ts'
+import type { CertificateFacts, ChainFacts, PathEnd } from '../model/chain.ts'
 import type { Anchors } from './anchors.ts'
 import { Certificate } from './certificate.ts'
 import { reasonOf } from './extensions.ts'
@@ -8,7 +8,7 @@ const LONGEST_PATH = 8
 const MOST_CHECKS = 16
 const MOST_PRESENTED = 256
 const MOST_PRESENTED_BYTES = 262_144
-const MOST_TLVS = 3072
+const MOST_TLVS = 1024
 
 /**
  * Finds the one linear path from the leaf towards an anchor, without ever trying a second: at each step the first certificate
@@ -28,11 +28,24 @@ export function findPath(chain: readonly Buffer[], anchors: readonly Anchors[]):
   const end = search.climb(leaf)
   const budget = { left: MOST_TLVS }
   const path = search.path.map(one => one.facts(budget))
-  return { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects: search.defects }
+  const defects = [...search.defects, ...unfitIssuers(path, search.unfit)]
+  return { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects }
+}
+
+/** Why an issuer does not fit, where neither its key usage nor the encoding of either says it already: the key identifiers. */
+function unfitIssuers(path: readonly CertificateFacts[], unfit: ReadonlySet<number>): string[] {
+  return path.flatMap((issuer, at) => {
+    const below = path[at - 1]
+    if (below === undefined || !unfit.has(at) || issuer.keyUsage?.includes('keyCertSign') === false) return []
+    if (issuer.defects.length > 0 || below.defects.length > 0) return []
+    return [`${issuer.subject} signed ${below.subject}, which names another key or serial number`]
+  })
 }
 
 class Search {
   readonly path: Certificate[] = []
+  /** Places in the path of issuers that signed, but that node:crypto takes for none. */
+  readonly unfit = new Set<number>()
   readonly defects: string[] = []
   readonly #anchors: readonly Anchors[]
   readonly #presented: readonly Certificate[]
@@ -65,8 +78,7 @@ class Search {
     if (issuer !== undefined) return issuer
     // One that signed although its key usage or identifiers speak against it makes a better verdict than "no issuer".
     const unfit = named.find(one => !fitting.includes(one) && this.#hasSigned(one, current))
-    if (unfit !== undefined)
-      this.defects.push(`${unfit.subject.text} signed ${current.subject.text}, but its key usage or key identifiers do not allow it`)
+    if (unfit !== undefined) this.unfit.add(this.path.length)
     return unfit
   }
 
