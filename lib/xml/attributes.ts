@@ -43,6 +43,8 @@ export class AttributeList {
   #flags = 0
   #prefixed = false
   #default = -1
+  /** Whether a declaration is to be judged: it has a prefix, or might bind what must not be bound. */
+  #judged = false
 
   constructor(most: number) {
     this.#rows = new Int32Array(most * STRIDE)
@@ -50,10 +52,6 @@ export class AttributeList {
 
   get isFull(): boolean {
     return this.#filled === this.#rows.length
-  }
-
-  get hasDeclarations(): boolean {
-    return (this.#flags & DECLARATION) !== 0
   }
 
   get declaresDefault(): boolean {
@@ -65,6 +63,7 @@ export class AttributeList {
     this.#flags = 0
     this.#prefixed = false
     this.#default = -1
+    this.#judged = false
   }
 
   add(nameFrom: number, nameTo: number, colon: number, valueFrom: number, valueTo: number, flags: number): void {
@@ -79,22 +78,40 @@ export class AttributeList {
     this.#filled = row + STRIDE
     this.#flags |= flags
     if (colon !== 0) this.#prefixed = true
+    if ((flags & DECLARATION) === 0) return
+    if (colon === 0) this.#default = row
+    if (colon !== 0 || !isHarmless(valueTo - valueFrom, flags)) this.#judged = true
   }
 
-  /** Takes the declarations into a scope. */
-  declare(scope: Scope, bytes: Buffer, start: number): void {
+  /**
+   * The tag has ended: takes its declarations into a scope and refuses what XML 1.0 §3.1 and Namespaces in XML 1.0 §6.3 forbid,
+   * a name that occurs twice, as written or as meant, and a prefix that nothing binds.
+   */
+  settle(scope: Scope, bytes: Buffer, start: number): void {
+    if (this.#judged) this.#declare(scope, bytes, start)
+    const rows = this.#rows
+    const filled = this.#filled
+    for (let row = STRIDE; row < filled; row += STRIDE) {
+      const name = rows[row + NAME_FROM] ?? 0
+      const length = (rows[row + NAME_TO] ?? 0) - name
+      for (let other = 0; other < row; other += STRIDE) {
+        const at = rows[other + NAME_FROM] ?? 0
+        if ((rows[other + NAME_TO] ?? 0) - at === length && equalRange(bytes, start + name, start + at, length)) throw twice()
+      }
+    }
+    if (this.#prefixed) this.#resolve(scope, bytes, start)
+  }
+
+  #declare(scope: Scope, bytes: Buffer, start: number): void {
     const rows = this.#rows
     for (let row = 0; row < this.#filled; row += STRIDE) {
-      const flags = rows[row + FLAGS] ?? 0
-      if ((flags & DECLARATION) === 0) continue
+      if (((rows[row + FLAGS] ?? 0) & DECLARATION) === 0) continue
       const from = start + (rows[row + VALUE_FROM] ?? 0)
       const to = start + (rows[row + VALUE_TO] ?? 0)
-      if (to - from > LONGEST_NAMESPACE) throw excess(`a namespace name of more than ${LONGEST_NAMESPACE} bytes`)
       const colon = rows[row + COLON] ?? 0
-      if (colon === 0) {
-        this.#default = row
-        if (!isHarmless(to - from, flags)) boundNamespace('', readValue(bytes, from, to))
-      } else {
+      if (to - from > LONGEST_NAMESPACE) throw excess(`a namespace name of more than ${LONGEST_NAMESPACE} bytes`)
+      if (colon === 0) boundNamespace('', readValue(bytes, from, to))
+      else {
         const prefix = Buffer.from(bytes.subarray(start + colon + 1, start + (rows[row + NAME_TO] ?? 0)))
         scope.declare(prefix, boundNamespace(prefix.toString(), readValue(bytes, from, to)))
       }
@@ -108,21 +125,7 @@ export class AttributeList {
     return readValue(bytes, start + (this.#rows[row + VALUE_FROM] ?? 0), start + (this.#rows[row + VALUE_TO] ?? 0))
   }
 
-  /** XML 1.0 §3.1 and Namespaces in XML 1.0 §6.3: no name occurs twice in a tag, as written or as meant; every prefix is bound. */
-  check(scope: Scope, bytes: Buffer, start: number): void {
-    const rows = this.#rows
-    for (let row = STRIDE; row < this.#filled; row += STRIDE) {
-      const from = start + (rows[row + NAME_FROM] ?? 0)
-      const length = start + (rows[row + NAME_TO] ?? 0) - from
-      for (let other = 0; other < row; other += STRIDE) {
-        const at = rows[other + NAME_FROM] ?? 0
-        if ((rows[other + NAME_TO] ?? 0) - at === length && equalRange(bytes, from, start + at, length)) throw twice()
-      }
-    }
-    if (this.#prefixed) this.#checkPrefixes(scope, bytes, start)
-  }
-
-  #checkPrefixes(scope: Scope, bytes: Buffer, start: number): void {
+  #resolve(scope: Scope, bytes: Buffer, start: number): void {
     const rows = this.#rows
     const seen = new Set<string>()
     for (let row = 0; row < this.#filled; row += STRIDE) {
@@ -162,22 +165,22 @@ export class AttributeList {
       const at = rows[row + VALUE_FROM] ?? 0
       const to = rows[row + VALUE_TO] ?? 0
       if (length === 2) {
-        if (isWord(bytes, start + name, TO)) {
+        if (equalBytes(bytes, start + name, TO)) {
           spans.toAt = at
           spans.toTo = to
-        } else if (isWord(bytes, start + name, ID)) {
+        } else if (equalBytes(bytes, start + name, ID)) {
           spans.idAt = at
           spans.idTo = to
         }
       } else if (length === 4) {
-        if (isWord(bytes, start + name, FROM)) {
+        if (equalBytes(bytes, start + name, FROM)) {
           spans.fromAt = at
           spans.fromTo = to
-        } else if (isWord(bytes, start + name, TYPE)) {
+        } else if (equalBytes(bytes, start + name, TYPE)) {
           spans.typeAt = at
           spans.typeTo = to
         }
-      } else if (length === 8 && isWord(bytes, start + name, XML_LANG)) {
+      } else if (length === 8 && equalBytes(bytes, start + name, XML_LANG)) {
         spans.langAt = at
         spans.langTo = to
       }
@@ -201,7 +204,8 @@ const ID = Buffer.from('id')
 const TYPE = Buffer.from('type')
 const XML_LANG = Buffer.from('xml:lang')
 
-function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+/** Whether a word stands at a place. */
+export function equalBytes(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
   for (let index = 0; index < word.length; index++) if (bytes[at + index] !== word[index]) return false
   return true
 }
@@ -217,5 +221,7 @@ function twice(): FederationError {
 
 // Written plainly, only two namespace names are forbidden, and their lengths tell that most are none of them.
 function isHarmless(length: number, flags: number): boolean {
-  return (flags & (INDIRECT | WIDE)) === 0 && length !== XML_NAMESPACE.length && length !== XMLNS_NAMESPACE.length
+  return (
+    length <= LONGEST_NAMESPACE && (flags & (INDIRECT | WIDE)) === 0 && length !== XML_NAMESPACE.length && length !== XMLNS_NAMESPACE.length
+  )
 }

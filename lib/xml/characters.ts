@@ -122,6 +122,9 @@ export const TEXT_STOP = 8
 export const VALUE_STOP = 16
 export const NAMESPACE_STOP = 32
 
+/** Ends the name of an element. */
+export const NAME_END = 64
+
 /** One entry for each byte. */
 export const BYTES = new Uint8Array(256)
 for (let byte = 0; byte < 256; byte++) {
@@ -136,5 +139,6 @@ for (let byte = 0; byte < 256; byte++) {
     (/[ \t\r\n]/.test(character) ? SPACE_BYTE : 0) |
     (refused ? TEXT_STOP : 0) |
     (valueStop ? VALUE_STOP : 0) |
-    (valueStop || character === ' ' ? NAMESPACE_STOP : 0)
+    (valueStop || character === ' ' ? NAMESPACE_STOP : 0) |
+    (/[ \t\r\n/>]/.test(character) ? NAME_END : 0)
 }

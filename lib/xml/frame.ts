@@ -1,5 +1,4 @@
 import type { Element } from 'ltx'
-import { INDIRECT } from './attributes.ts'
 import type { Spans } from './attributes.ts'
 import { expandValue } from './references.ts'
 import type { Inherited } from './scope.ts'
@@ -72,39 +71,34 @@ export interface StartTag {
   readonly namespace: string
   readonly declaresDefault: boolean
   readonly end: number
-  /** Whether the name or a value holds other bytes than ASCII. */
-  readonly wide: boolean
   readonly spans: Spans
+  /** Neither the name nor a value holds other bytes than ASCII, or references, or white space that a reader resolves. */
+  readonly simple: boolean
+  readonly inherited: Inherited
+  /** Whether no reader can take the bytes for anything else: known at the end of the element. */
+  certified: boolean
+  /** Prefixes that are bound by the stream header: known at the end of the element. */
+  used: ReadonlyMap<string, string> | undefined
 }
 
 /** A top-level element as it stands in the received bytes. */
 export class ReceivedElement implements ElementFrame {
   readonly kind = 'element'
   readonly size: number
-  readonly #tag: StartTag
+  readonly #tag: Readonly<StartTag>
   readonly #bytes: Buffer
   readonly #at: number
-  readonly #certified: boolean
-  readonly #inherited: Inherited
-  readonly #used: ReadonlyMap<string, string> | undefined
   #head: string | undefined
 
-  constructor(
-    tag: StartTag,
-    at: { readonly bytes: Buffer; readonly from: number; readonly to: number },
-    about: { readonly certified: boolean; readonly inherited: Inherited; readonly used: ReadonlyMap<string, string> | undefined }
-  ) {
+  constructor(tag: Readonly<StartTag>, bytes: Buffer, at: number, size: number) {
     this.#tag = tag
-    this.#bytes = at.bytes
-    this.#at = at.from
-    this.size = at.to - at.from
-    this.#certified = about.certified
-    this.#inherited = about.inherited
-    this.#used = about.used
+    this.#bytes = bytes
+    this.#at = at
+    this.size = size
   }
 
   get name(): string {
-    return this.#read(this.#tag.nameAt, this.#tag.nameTo)
+    return this.#text(this.#tag.nameAt, this.#tag.nameTo)
   }
 
   get prefix(): string {
@@ -116,23 +110,28 @@ export class ReceivedElement implements ElementFrame {
   }
 
   get from(): string | undefined {
-    return this.#value(this.#tag.spans.fromAt, this.#tag.spans.fromTo)
+    const { fromAt, fromTo } = this.#tag.spans
+    return fromTo === 0 ? undefined : this.#text(fromAt, fromTo)
   }
 
   get to(): string | undefined {
-    return this.#value(this.#tag.spans.toAt, this.#tag.spans.toTo)
+    const { toAt, toTo } = this.#tag.spans
+    return toTo === 0 ? undefined : this.#text(toAt, toTo)
   }
 
   get id(): string | undefined {
-    return this.#value(this.#tag.spans.idAt, this.#tag.spans.idTo)
+    const { idAt, idTo } = this.#tag.spans
+    return idTo === 0 ? undefined : this.#text(idAt, idTo)
   }
 
   get type(): string | undefined {
-    return this.#value(this.#tag.spans.typeAt, this.#tag.spans.typeTo)
+    const { typeAt, typeTo } = this.#tag.spans
+    return typeTo === 0 ? undefined : this.#text(typeAt, typeTo)
   }
 
   get lang(): string | undefined {
-    return this.#value(this.#tag.spans.langAt, this.#tag.spans.langTo)
+    const { langAt, langTo } = this.#tag.spans
+    return langTo === 0 ? undefined : this.#text(langAt, langTo)
   }
 
   element(): Element {
@@ -140,7 +139,7 @@ export class ReceivedElement implements ElementFrame {
   }
 
   bytes(): Buffer {
-    if (!this.#certified) return Buffer.from(serializeAlone(this.element()))
+    if (!this.#tag.certified) return Buffer.from(serializeAlone(this.element()))
     const declared = writeAttributes(this.#declarations())
     const name = this.#at + this.#tag.nameTo
     const copy = Buffer.allocUnsafe(this.size + Buffer.byteLength(declared))
@@ -159,31 +158,26 @@ export class ReceivedElement implements ElementFrame {
 
   /** The bytes after the start tag. */
   #payload(): Buffer {
-    if (this.#certified) return this.#bytes.subarray(this.#at + this.#tag.end, this.#at + this.size)
+    if (this.#tag.certified) return this.#bytes.subarray(this.#at + this.#tag.end, this.#at + this.size)
     const alone = serializeAlone(this.element())
     return Buffer.from(alone.slice(readTag(alone, 0).end))
   }
 
   #declarations(): ReadonlyMap<string, string> {
-    const { defaultNamespace, lang } = this.#inherited
+    const { defaultNamespace, lang } = this.#tag.inherited
     const declarations = new Map<string, string>()
     if (!this.#tag.declaresDefault && defaultNamespace !== '') declarations.set('xmlns', defaultNamespace)
-    for (const [prefix, namespace] of this.#used ?? []) declarations.set(`xmlns:${prefix}`, namespace)
+    for (const [prefix, namespace] of this.#tag.used ?? []) declarations.set(`xmlns:${prefix}`, namespace)
     if (lang !== undefined && this.#tag.spans.langTo === 0) declarations.set('xml:lang', lang)
     return declarations
   }
 
-  #value(at: number, to: number): string | undefined {
-    if (to === 0) return undefined
-    const raw = this.#read(at, to)
-    return (this.#tag.spans.flags & INDIRECT) === 0 ? raw : expandValue(raw)
-  }
-
   // A string cut from the chunk's would keep the chunk alive; one cut from the start tag's keeps only that.
-  #read(from: number, to: number): string {
-    if (this.#tag.wide) return this.#bytes.toString('utf8', this.#at + from, this.#at + to)
-    this.#head ??= this.#bytes.toString('latin1', this.#at, this.#at + this.#tag.end)
-    return this.#head.slice(from, to)
+  #text(at: number, to: number): string {
+    const tag = this.#tag
+    if (!tag.simple) return expandValue(this.#bytes.toString('utf8', this.#at + at, this.#at + to))
+    this.#head ??= this.#bytes.toString('latin1', this.#at, this.#at + tag.end)
+    return this.#head.slice(at, to)
   }
 }
 

@@ -1,11 +1,12 @@
 import { FederationError } from '../errors.ts'
-import { AttributeList, DECLARATION, INDIRECT, WIDE } from './attributes.ts'
+import { AttributeList, DECLARATION, equalBytes, INDIRECT, WIDE } from './attributes.ts'
 import {
   BYTES,
   characterLength,
   codePointAt,
   isNameCharacter,
   NAME_BYTE,
+  NAME_END,
   NAME_START_BYTE,
   NAMESPACE_STOP,
   SPACE_BYTE,
@@ -20,6 +21,7 @@ import { ReferenceCheck } from './references.ts'
 import { excess, illFormed, oversized, restricted, unsupportedEncoding } from './refusals.ts'
 import { Scope } from './scope.ts'
 import type { Inherited } from './scope.ts'
+import { Supply } from './supply.ts'
 
 export type { CloseFrame, ElementFrame, Frame, HeaderFrame, Readdressing } from './frame.ts'
 
@@ -37,9 +39,6 @@ export interface FramerLimits {
 
 /** Bytes of one name, prefix and colon included. */
 export const LONGEST_NAME = 256
-
-const NOTHING = Buffer.alloc(0)
-const SMALLEST_BLOCK = 4096
 
 // What the next byte belongs to. Plain numbers: a switch over them costs a jump.
 const PROLOG = 0
@@ -97,16 +96,12 @@ export class Framer {
   #root: Buffer | undefined
   #failure: FederationError | undefined
 
-  // The bytes in hand: read up to #at, complete valid characters up to #end, filled up to #filled; ours to append to if #own.
-  #block: Buffer = NOTHING
-  #own = false
+  // The bytes in hand: read up to #at, complete and valid characters up to #end; what stands there may be #broken.
+  readonly #supply = new Supply()
+  #block: Buffer = this.#supply.block
   #at = 0
   #end = 0
-  #filled = 0
   #broken = false
-  /** Bytes since the stream began: all, and up to the end of the last frame. */
-  #fed = 0
-  #framed = 0
 
   // The header, element or run of white space in hand begins at #start and may be read up to #stop. All further offsets count
   // from #start, so that they outlive the block.
@@ -137,12 +132,12 @@ export class Framer {
 
   /** Bytes fed and not yet part of a returned frame, white space included. */
   get pending(): number {
-    return this.#fed - this.#framed
+    return this.#supply.filled - this.#start + this.#supply.waiting
   }
 
   /** Whether something other than white space follows the last frame: a part of a header or element, read or not yet read. */
   get midElement(): boolean {
-    return (this.#isOpen() && this.#state !== PROLOG) || this.#at < this.#filled
+    return (this.#isOpen() && this.#state !== PROLOG) || this.#supply.filled - this.#at + this.#supply.waiting > 0
   }
 
   /** Raises (or lowers) the bound on elements: who has been authenticated may send more. */
@@ -153,20 +148,7 @@ export class Framer {
 
   /** Takes a chunk over; it must not be written to any more. */
   feed(chunk: Buffer): void {
-    if (chunk.length === 0) return
-    this.#fed += chunk.length
-    const keep = this.#isOpen() ? this.#start : this.#at
-    if (keep === this.#filled) this.#replace(chunk, keep)
-    else if (this.#own && this.#filled + chunk.length <= this.#block.length) {
-      chunk.copy(this.#block, this.#filled)
-      this.#filled += chunk.length
-    } else this.#join(chunk, keep)
-    if (!this.#broken) {
-      const valid = utf8Prefix(this.#block, this.#end, this.#filled)
-      this.#end = valid.end
-      this.#broken = valid.broken
-    }
-    this.#bound()
+    if (chunk.length > 0) this.#supply.push(chunk)
   }
 
   /**
@@ -178,16 +160,17 @@ export class Framer {
   next(): Frame | undefined {
     if (this.#failure !== undefined) throw this.#failure
     try {
-      while (this.#read()) {
-        const frame = this.#frame
-        if (frame === undefined) continue
-        this.#frame = undefined
-        this.#framed = this.#fed - (this.#filled - this.#at)
-        this.#start = this.#at
-        this.#bound()
-        return frame
-      }
-      this.#wait()
+      do {
+        while (this.#read()) {
+          const frame = this.#frame
+          if (frame === undefined) continue
+          this.#frame = undefined
+          this.#start = this.#at
+          if (this.#supply.release(this.#at)) this.#move()
+          else this.#bound()
+          return frame
+        }
+      } while (this.#refill())
       return undefined
     } catch (error) {
       this.#failure = FederationError.from(error)
@@ -195,52 +178,42 @@ export class Framer {
     }
   }
 
+  /** Whether anything but white space has been read since the last frame. */
   #isOpen(): boolean {
     return this.#state < BETWEEN
   }
 
-  #replace(chunk: Buffer, read: number): void {
-    this.#block = chunk
-    this.#own = false
-    this.#start -= read
-    this.#at -= read
-    this.#end = 0
-    this.#filled = chunk.length
+  /** Everything has been read. Gets more, unless no more is allowed; false: unless there is none. */
+  #refill(): boolean {
+    if (this.#stop < this.#end) throw this.#excess()
+    if (this.#broken) throw unsupportedEncoding('it is not UTF-8')
+    if (!this.#supply.more(this.#isOpen() ? this.#start : this.#at)) return false
+    this.#move()
+    return true
   }
 
-  #join(chunk: Buffer, keep: number): void {
-    const kept = this.#filled - keep
-    // Room to spare: who sends single bytes must not make us copy them over and over.
-    const block = Buffer.allocUnsafeSlow(Math.max(SMALLEST_BLOCK, 4 * (kept + chunk.length)))
-    this.#block.copy(block, 0, keep, this.#filled)
-    chunk.copy(block, kept)
+  #excess(): FederationError {
+    const { headerBytes, elementBytes } = this.#limits
+    if (this.#root === undefined) return excess(`a stream header of more than ${headerBytes} bytes`)
+    return this.#isOpen() ? oversized(elementBytes) : excess(`more than ${elementBytes} bytes of white space between elements`)
+  }
+
+  /** The bytes in hand have changed, or moved. */
+  #move(): void {
+    const { block, moved, filled } = this.#supply
     this.#block = block
-    this.#own = true
-    this.#start -= keep
-    this.#at -= keep
-    this.#end -= keep
-    this.#filled = kept + chunk.length
+    this.#start -= moved
+    this.#at -= moved
+    const { end, broken } = utf8Prefix(block, this.#end - moved, filled)
+    this.#end = end
+    this.#broken = broken
+    this.#bound()
   }
 
   /** How far what is in hand may be read. */
   #bound(): void {
-    const most = this.#root === undefined ? this.#limits.headerBytes : this.#state === CLOSED ? Infinity : this.#limits.elementBytes
+    const most = this.#root === undefined ? this.#limits.headerBytes : this.#limits.elementBytes
     this.#stop = Math.min(this.#end, this.#start + most)
-  }
-
-  /** Nothing more can be read: because nothing more is there, or because nothing more may be there. */
-  #wait(): void {
-    if (this.#stop < this.#end) {
-      if (this.#root === undefined) throw excess(`a stream header of more than ${this.#limits.headerBytes} bytes`)
-      if (this.#isOpen()) throw oversized(this.#limits.elementBytes)
-      throw excess(`more than ${this.#limits.elementBytes} bytes of white space between elements`)
-    }
-    if (this.#broken) throw unsupportedEncoding('it is not UTF-8')
-    // An idle stream keeps no chunk.
-    if (!this.#isOpen() && this.#at === this.#filled) {
-      this.#replace(NOTHING, this.#at)
-      this.#bound()
-    }
   }
 
   /** Reads on to the end of a tag, of an element, of something else; false: to the end of what is there. */
@@ -315,15 +288,16 @@ export class Framer {
       return true
     }
     if (byte === QUESTION) {
-      if (this.#fed - this.#filled + this.#at !== 1) throw restricted('a processing instruction')
+      if (this.#root !== undefined || this.#at !== 1) throw restricted('a processing instruction')
       this.#state = XML_DECLARATION
       return true
     }
     if (this.#depth === this.#limits.depth) throw excess(`more than ${this.#limits.depth} elements inside each other`)
     this.#attributes.clear()
     this.#flags = 0
-    this.#beginName()
     this.#state = NAME
+    this.#readPlainTag()
+    if (this.#state === NAME) this.#beginName()
     return this.#readStartTag()
   }
 
@@ -359,6 +333,39 @@ export class Framer {
       if (this.#state === VALUE_REFERENCE && !this.#readReference(VALUE)) return false
       if (!this.#readValue()) return false
     }
+  }
+
+  /** Reads as much of a start tag as is plain and wholly here, which nearly all are. What is left is read with more care. */
+  #readPlainTag(): void {
+    const block = this.#block
+    const stop = this.#stop
+    const start = this.#start
+    let at = this.#at
+    if (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_START_BYTE) === 0) return
+    while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_BYTE) !== 0) at++
+    if (at === stop || ((BYTES[block[at] ?? 0] ?? 0) & NAME_END) === 0 || at - this.#at > LONGEST_NAME) return
+    this.#elementAt = this.#at - start
+    this.#elementTo = at - start
+    this.#elementColon = 0
+    this.#state = TAG
+    while (at < stop && block[at] === 0x20 && !this.#attributes.isFull) {
+      const name = at + 1
+      if (name === stop || ((BYTES[block[name] ?? 0] ?? 0) & NAME_START_BYTE) === 0) break
+      let to = name + 1
+      while (to < stop && ((BYTES[block[to] ?? 0] ?? 0) & NAME_BYTE) !== 0) to++
+      const value = to + 2
+      if (value > stop || block[to] !== EQUAL_SIGN || to - name > LONGEST_NAME) break
+      const quote = block[to + 1]
+      if (quote !== 0x22 && quote !== 0x27) break
+      const flags = to - name === XMLNS.length && equalBytes(block, name, XMLNS) ? DECLARATION : 0
+      const mask = flags === 0 ? VALUE_STOP : NAMESPACE_STOP
+      let end = value
+      while (end < stop && ((BYTES[block[end] ?? 0] ?? 0) & mask) === 0) end++
+      if (end === stop || block[end] !== quote) break
+      this.#attributes.add(name - start, to - start, 0, value - start, end - start, flags)
+      at = end + 1
+    }
+    this.#at = at
   }
 
   /** Up to the first byte of an attribute, or past the end of the tag. */
@@ -457,8 +464,7 @@ export class Framer {
 
   #isDeclaration(): boolean {
     if ((this.#colon === 0 ? this.#nameTo : this.#colon) - this.#nameAt !== XMLNS.length) return false
-    for (let index = 0; index < XMLNS.length; index++) if (this.#block[this.#start + this.#nameAt + index] !== XMLNS[index]) return false
-    return true
+    return equalBytes(this.#block, this.#start + this.#nameAt, XMLNS)
   }
 
   #readValue(): boolean {
@@ -525,7 +531,11 @@ export class Framer {
       if (byte === LT) {
         this.#at = at + 1
         this.#state = ANGLE
-        return this.#readAngle()
+        if (!this.#readPlainEnd() && !this.#readAngle()) return false
+        // Every tag ends here: the loop saves the way around.
+        if (this.#state !== CONTENT) return true
+        at = this.#at
+        continue
       }
       if (byte === AMPERSAND) {
         this.#beginReference(CONTENT_REFERENCE)
@@ -591,6 +601,20 @@ export class Framer {
     }
   }
 
+  /** Reads an end tag that is wholly here and nothing but the name again. */
+  #readPlainEnd(): boolean {
+    const block = this.#block
+    const top = (this.#depth - 1) * OPEN_STRIDE
+    const name = this.#start + (this.#open[top + OPEN_NAME] ?? 0)
+    const length = this.#open[top + OPEN_LENGTH] ?? 0
+    const at = this.#at + 1
+    if (at + length >= this.#stop || block[at - 1] !== SLASH || block[at + length] !== GT) return false
+    for (let index = 0; index < length; index++) if (block[at + index] !== block[name + index]) return false
+    this.#at = at + length + 1
+    this.#finishElement(top)
+    return true
+  }
+
   #readEndTag(): boolean {
     const block = this.#block
     const stop = this.#stop
@@ -627,11 +651,9 @@ export class Framer {
   }
 
   #finishTag(empty: boolean): void {
-    const attributes = this.#attributes
     const scope = this.#scope
     const around = scope.size
-    if (attributes.hasDeclarations) attributes.declare(scope, this.#block, this.#start)
-    attributes.check(scope, this.#block, this.#start)
+    this.#attributes.settle(scope, this.#block, this.#start)
     if (this.#root === undefined) {
       this.#finishHeader(empty)
       return
@@ -671,19 +693,19 @@ export class Framer {
       namespace: this.#elementNamespace(),
       declaresDefault: this.#attributes.declaresDefault,
       end: this.#at - this.#start,
-      wide: (spans.flags & WIDE) !== 0,
-      spans
+      spans,
+      simple: ((this.#flags | spans.flags) & (WIDE | INDIRECT)) === 0,
+      inherited: this.#inherited,
+      certified: true,
+      used: undefined
     }
   }
 
   #finishTopLevel(): void {
     if (this.#tag === undefined) return
-    const at = { bytes: this.#block, from: this.#start, to: this.#at }
-    this.#frame = new ReceivedElement(this.#tag, at, {
-      certified: this.#certified,
-      inherited: this.#inherited,
-      used: this.#scope.takeUsed()
-    })
+    this.#tag.certified = this.#certified
+    this.#tag.used = this.#scope.takeUsed()
+    this.#frame = new ReceivedElement(this.#tag, this.#block, this.#start, this.#at - this.#start)
     this.#state = BETWEEN
   }
 
