@@ -101,7 +101,9 @@ describe('the documentation', () => {
       assert.ok(header !== undefined)
       for (const name of ['ladder', 'encrypted', 'strict'] as const) {
         const row = tableRows(read(page)).find(cells => cells[0]?.split(' ')[0] === name && cells.length === header.length)
-        const written = Object.fromEntries(header.slice(1).map((option, index) => [option, row?.[index + 1]]))
+        const written: Record<string, string | undefined> = Object.fromEntries(
+          header.slice(1).map((option, index) => [option, row?.[index + 1]])
+        )
         const options = Object.entries(policies[name]().options ?? {}).map(([option, value]) => [option, String(value)])
         assert.deepEqual(written, Object.fromEntries(options), name)
       }

@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict'
-import { runCommandLine } from '../../lib/cli/command-line.ts'
-import { terminalOf } from '../../lib/cli/terminal.ts'
 import { run as runProcess } from './process.ts'
-import type { Run } from './process.ts'
-
-async function run(...args: readonly string[]): Promise<Run> {
-  let [stdout, stderr] = ['', '']
-  const terminal = terminalOf({ stdout: { write: text => (stdout += text) }, stderr: { write: text => (stderr += text) }, env: {} })
-  const code = await runCommandLine(args, terminal)
-  return { code, stdout, stderr }
-}
+import { runHere as run } from './run-here.ts'
 
 describe('the command line', () => {
   it('helps, and lists every subcommand', async () => {
