@@ -61,11 +61,20 @@ async function begin(stage: Stage, n: IncomingNegotiation): Promise<OpenStream> 
   return open
 }
 
-/** Read, permitted?, act, until the stream ends or begins anew. */
+/** What goes wrong while the stream is served is told by the step that was awaited. */
 async function serve(open: OpenStream, n: IncomingNegotiation): Promise<Next> {
+  try {
+    return await converse(open, n)
+  } catch (thrown) {
+    throw FederationError.from(thrown).located({ step: awaitedStep(open, n) })
+  }
+}
+
+/** Read, permitted?, act, until the stream ends or begins anew. */
+async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next> {
   const { stream } = open
   for (;;) {
-    if (n.stopped !== undefined) throw n.stopped.located({ step: awaitedStep(open, n) })
+    if (n.stopped !== undefined) throw n.stopped
     const frame = stream.take()
     if (frame === undefined) await n.untilStopped(stream.readable())
     else if (frame.kind === 'close') return undefined

@@ -210,10 +210,10 @@ export class Negotiation {
     return this.attempt === undefined ? 0 : untriedEndpoints(this.history, this.endpoints, this.attempt)
   }
 
-  /** The first failure that mattered: an unreachable address is worth less than a reason that somebody gave. */
+  /** The first failure that mattered: an address that nobody answered at is worth less than what happened on a connection. */
   firstFailure(): FederationError {
     const errors = this.history.map(each => each.failure.error)
-    return errors.find(error => error.fault !== 'network') ?? errors[0] ?? this.fail('S2S_DNS_NO_SERVICE')
+    return errors.find(error => error.step !== 'connect') ?? errors[0] ?? this.fail('S2S_DNS_NO_SERVICE')
   }
 
   #stepTimeout(step: Step): number {

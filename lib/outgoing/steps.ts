@@ -68,7 +68,7 @@ export async function openStream(
 ): Promise<OpenStream> {
   const { limits, clock, timeouts } = n.server
   const stream = new XmlStream(connection, { limits, encrypted, clock, closeTimeout: timeouts.close })
-  return await greetOrEnd(stream, n, facts, signal)
+  return await greetOrEnd(stream, n, facts, signal, true)
 }
 
 /** The restart after SASL success: the same connection, a new header both ways, new features (RFC 6120 §6.4.6). */
@@ -79,16 +79,22 @@ export async function restartStream(
   signal: AbortSignal
 ): Promise<OpenStream> {
   stream.restart()
-  return await greetOrEnd(stream, n, facts, signal)
+  return await greetOrEnd(stream, n, facts, signal, false)
 }
 
-async function greetOrEnd(stream: XmlStream, n: Negotiation, facts: StepFacts<'open-stream'>, signal: AbortSignal): Promise<OpenStream> {
+async function greetOrEnd(
+  stream: XmlStream,
+  n: Negotiation,
+  facts: StepFacts<'open-stream'>,
+  signal: AbortSignal,
+  isFirst: boolean
+): Promise<OpenStream> {
   const onAbort = (): void => n.server.background(stream.end(FederationError.from(signal.reason)))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await greet(stream, n, facts)
   } catch (thrown) {
-    const error = refusedCertificate(FederationError.from(thrown), stream, facts.features === undefined)
+    const error = refusedCertificate(FederationError.from(thrown), stream, isFirst && facts.features === undefined)
     n.server.background(stream.end(error))
     throw error
   } finally {
