@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { citations, runMocha, type Spec } from './citations.ts'
@@ -16,7 +16,7 @@ export interface Mutation {
   readonly specs?: readonly string[]
 }
 
-const COPIED = ['lib', 'spec', 'fixtures', 'certs', 'package.json', 'tsconfig.json', '.mocharc.json']
+const NOT_COPIED: readonly string[] = ['.git', 'node_modules', 'dist', 'coverage']
 const RUN_TIMEOUT = 120_000
 
 /**
@@ -48,8 +48,8 @@ export function patched(source: string, mutation: Pick<Mutation, 'file' | 'find'
 
 function copyOf(root: string): string {
   const copy = mkdtempSync(join(tmpdir(), 'mutants-'))
-  for (const name of COPIED) {
-    if (existsSync(join(root, name))) cpSync(join(root, name), join(copy, name), { recursive: true })
+  for (const name of readdirSync(root)) {
+    if (!NOT_COPIED.includes(name)) cpSync(join(root, name), join(copy, name), { recursive: true })
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   return copy

@@ -1,4 +1,160 @@
 import type { Mutation } from './mutate.ts'
 
 /** Rules whose loss would open a hole, each with the text that holds it in the code. */
-export const mutations: readonly Mutation[] = []
+export const mutations: readonly Mutation[] = [
+  {
+    rule: 'dialback keys separate what they are made of',
+    id: 'XEP0185-3-a',
+    file: 'lib/rules/dialback-key.ts',
+    find: '${pair.target} ${pair.sender} ${streamId}',
+    replace: '${pair.target}${pair.sender}${streamId}'
+  },
+  {
+    rule: 'only our own keys are confirmed',
+    id: 'XEP0220-2.2.2-a',
+    file: 'lib/rules/dialback-key.ts',
+    find: '.includes(true)',
+    replace: '.length > 0'
+  },
+  {
+    rule: 'keys are answered for before authentication',
+    id: 'XEP0220-2.2.2-a',
+    file: 'lib/rules/permitted.ts',
+    find: "'dialback-verify': { clear: act, 'clear-tls-required': act, tls: act,",
+    replace: "'dialback-verify': { clear: tooEarly, 'clear-tls-required': tooEarly, tls: tooEarly,"
+  },
+  {
+    rule: 'an answer nobody asked for is no key',
+    id: 'XEP0220-3.1-a',
+    file: 'lib/rules/permitted.ts',
+    find: "if (type !== undefined) return 'dialback-answer'",
+    replace: ''
+  },
+  {
+    rule: 'an answer counts only for the pair that was asked about',
+    id: 'XEP0220-2.1.1-b',
+    file: 'lib/auth/dialback-initiating.ts',
+    find: 'frame.name === name && isAddressed(frame, addresses) &&',
+    replace: 'frame.name === name &&'
+  },
+  {
+    rule: 'a verification answer counts only for its stream id',
+    id: 'XEP0220-2.1.2-b',
+    file: 'lib/auth/dialback-initiating.ts',
+    find: 'if (frame.id !== request.streamId) continue',
+    replace: ''
+  },
+  {
+    rule: 'a certificate vouches for a further domain only if it authenticates it',
+    id: 'XEP0344-b',
+    file: 'lib/auth/dialback-receiving.ts',
+    find: "certificate?.use !== 'authenticate' || !certificate.verdict.valid",
+    replace: 'certificate === undefined'
+  },
+  {
+    rule: 'a foreign authorization identity is refused',
+    id: 'RFC6120-6.4.2-b',
+    file: 'lib/rules/sasl.ts',
+    find: 'return text !== undefined && parseDomain(text) === from',
+    replace: 'return text !== undefined && from !== undefined'
+  },
+  {
+    rule: 'EXTERNAL is offered only if it would be accepted',
+    id: 'RFC6120-6.3.4-a',
+    file: 'lib/rules/offer.ts',
+    find: "const isVerified = use === 'authenticate'",
+    replace: 'const isVerified = true'
+  },
+  {
+    rule: 'a stanza belongs to a pair that was authenticated, not to a sender',
+    id: 'XEP0220-2.2.1-c',
+    file: 'lib/rules/addressing.ts',
+    find: 'const status = pairs.get(pairKey({ sender: from.domain, target: to.domain }))',
+    replace: 'const status = [...pairs.values()].find(({ pair }) => pair.sender === from.domain || pairKey(pair) === to.domain)'
+  },
+  {
+    rule: 'a subdomain of the authenticated domain is another domain',
+    id: 'RFC6120-8.1.2.2-a',
+    file: 'lib/rules/addressing.ts',
+    find: 'const status = pairs.get(pairKey({ sender: from.domain, target: to.domain }))',
+    replace:
+      'const status = pairs.get(pairKey({ sender: from.domain, target: to.domain })) ?? [...pairs.values()].find(({ pair }) => from.domain.endsWith(`.${pair.sender}`))'
+  },
+  {
+    rule: 'nobody but us is one of our domains',
+    id: 'ENG-STREAM-b',
+    file: 'lib/incoming/greet.ts',
+    find: "if (n.server.hosted.has(from)) throw n.refused('policy-violation', `${from} is served here`)",
+    replace: ''
+  },
+  {
+    rule: 'every header has an id of its own',
+    id: 'RFC6120-4.7.3-a',
+    file: 'lib/incoming/greet.ts',
+    find: 'return { ...before, header, id: newStreamId(),',
+    replace: 'return { ...before, header,'
+  },
+  {
+    rule: 'bytes in clear behind the STARTTLS exchange end the connection',
+    id: 'SEC-TLS-b',
+    file: 'lib/xml/stream.ts',
+    find: "if (this.#framer.pending > 0 || this.#duplex.readableLength > 0) throw new FederationError('S2S_TLS_INJECTION')",
+    replace: 'this.#duplex.read()'
+  },
+  {
+    rule: 'a self-signed certificate is not an anchor',
+    id: 'SEC-EKU-a',
+    file: 'lib/rules/judge.ts',
+    find: "return [{ kind: 'self-signed', fingerprint256 }]",
+    replace: 'return fingerprint256 === undefined ? [] : []'
+  },
+  {
+    rule: 'the purpose is to be a server, in either TLS role',
+    id: 'XEP0178-13-b',
+    file: 'lib/rules/judge.ts',
+    find: 'if (presented === undefined || presented.includes(SERVER_AUTH)) return []',
+    replace: 'if (presented === undefined || presented.includes(SERVER_AUTH) || at >= 0) return []'
+  },
+  {
+    rule: 'a wildcard stands for one label',
+    id: 'RFC9525-6.3-a',
+    file: 'lib/rules/names.ts',
+    find: "return reference.slice(reference.indexOf('.') + 1) === parent",
+    replace: 'return reference.endsWith(`.${parent}`)'
+  },
+  {
+    rule: 'TLS that policy requires is asked for unoffered',
+    id: 'RFC7590-3.1-a',
+    file: 'lib/rules/tls-choice.ts',
+    find: "if (wish === 'required' || attempt.skipProofs.length > 0) return 'starttls'",
+    replace: ''
+  },
+  {
+    rule: 'where TLS is required nothing goes on in clear',
+    id: 'RFC7590-3.1-b',
+    file: 'lib/rules/clamps.ts',
+    find: "if (clamps.tlsRequiredByUs) return 'TLS is required here'",
+    replace: ''
+  },
+  {
+    rule: 'a service that DNS refuses is not looked for elsewhere',
+    id: 'RFC6120-3.2.1-b',
+    file: 'lib/rules/endpoints.ts',
+    find: "if (direct.outcome === 'found' || starttls.outcome === 'found') return { outcome: 'refused' }",
+    replace: ''
+  },
+  {
+    rule: 'addresses of our own network are not dialled for a stranger',
+    id: 'SEC-SSRF-a',
+    file: 'lib/transport/forbidden.ts',
+    find: "'127.0.0.0/8',",
+    replace: ''
+  },
+  {
+    rule: 'SNI names the XMPP domain, never the host that DNS named',
+    id: 'XEP0368-b',
+    file: 'lib/outgoing/steps.ts',
+    find: 'servername: asciiDomain(n.pair.target)',
+    replace: "servername: n.attempt?.endpoint.host ?? ''"
+  }
+]
