@@ -66,8 +66,7 @@ export async function openLab(): Promise<Lab> {
     await federation.start()
     const [listening] = federation.addresses
     if (listening === undefined) throw new FederationError('S2S_INTERNAL', { detail: `${name} listens nowhere` })
-    dns.srv(`_xmpp-server._tcp.${name}`, [{ target: `xmpp.${name}`, port: listening.port, priority: 0, weight: 0 }])
-    dns.address(`xmpp.${name}`, [LOOPBACK])
+    dns.zone.server(name, { addresses: [LOOPBACK], port: listening.port })
     return federation
   }
 

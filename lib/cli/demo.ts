@@ -58,7 +58,7 @@ async function meetAll(peers: readonly DemoPeer[], terminal: Terminal): Promise<
 
 const COLUMNS: readonly Column[] = [
   { title: 'peer' },
-  { title: 'predicted' },
+  { title: 'predicted (out, in)' },
   { title: 'outgoing' },
   { title: 'incoming' },
   { title: 'there', align: 'right' },
