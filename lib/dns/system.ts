@@ -3,6 +3,12 @@ import { FederationError } from '../errors.ts'
 import { abortReason } from '../model/aborted.ts'
 import type { DnsAnswer, HostAddress, Resolver, SrvRecord } from '../model/plugs.ts'
 import { isQueryName } from './question.ts'
+import { formatServer, readServers } from './servers.ts'
+
+export interface SystemResolverOptions {
+  /** Whom c-ares asks for SRV records, `198.51.100.53` or `198.51.100.53:5353`. Default: the servers of the operating system. */
+  readonly servers?: readonly string[]
+}
 
 /**
  * The operating system's resolver: SRV by c-ares, addresses by getaddrinfo, which knows /etc/hosts and whatever else the host is set
@@ -10,13 +16,18 @@ import { isQueryName } from './question.ts'
  *
  * Lookups reject with `S2S_DNS_FAILED`, or with the reason of their signal. getaddrinfo cannot be called off: its answer is not
  * waited for any more.
+ *
+ * @throws FederationError `S2S_CONFIG` for a server that is none
  */
-export function systemResolver(): Resolver {
-  return { srv: resolveSrv, addresses: resolveAddresses }
+export function systemResolver({ servers }: SystemResolverOptions = {}): Resolver {
+  const asked = servers === undefined ? undefined : readServers(servers).map(formatServer)
+  return { srv: (name, { signal }) => resolveSrv(name, asked, signal), addresses: resolveAddresses }
 }
 
-async function resolveSrv(name: string, { signal }: { readonly signal: AbortSignal }): Promise<DnsAnswer<SrvRecord>> {
+async function resolveSrv(name: string, servers: readonly string[] | undefined, signal: AbortSignal): Promise<DnsAnswer<SrvRecord>> {
+  // One of its own: cancelling ends all that a resolver is asking.
   const resolver = new dns.Resolver()
+  if (servers !== undefined) resolver.setServers(servers)
   return await answered(`SRV ${name}`, signal, async () => {
     if (!isQueryName(name)) throw new TypeError('it is no name that DNS carries')
     const records = await unlessAborted(resolver.resolveSrv(name), signal, () => resolver.cancel())

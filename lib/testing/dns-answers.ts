@@ -6,7 +6,7 @@ import type { DnsAnswer, Resolver } from '../model/plugs.ts'
  * What can go wrong. `servfail`, `refused`: said instead of an answer. `timeout`: nothing is said. `truncated`: over UDP, only that
  * TCP has the answer. `garbled`: over UDP, bytes that are no message. `no-tcp`: connections are closed at once. `wrong-id`,
  * `wrong-question`: a forged answer comes before the true one. `no-edns`: queries with EDNS are not understood. `lower-case`: the
- * name comes back in lower case. `referral`: the server does not recurse. `{ delay }`: milliseconds before the answer.
+ * name comes back in lower case. `alias-only`: what an alias leads to is left out. `referral`: the server does not recurse. `{ delay }`: milliseconds before the answer.
  */
 export type DnsFailure =
   | 'servfail'
@@ -19,6 +19,7 @@ export type DnsFailure =
   | 'wrong-question'
   | 'no-edns'
   | 'lower-case'
+  | 'alias-only'
   | 'referral'
   | { readonly delay: number }
 
@@ -126,6 +127,8 @@ export function edited({ id, question, answer, edns, via, failure }: Exchange): 
       return [edns ? { ...empty, edns: false, rcode: RCODE.formerr } : message]
     case 'lower-case':
       return [{ ...message, question: { ...question, name: question.name.toLowerCase() } }]
+    case 'alias-only':
+      return [{ ...message, rcode: 0, answers: answer.answers.slice(0, 1), authorities: [] }]
     case 'referral':
       return [{ ...empty, rcode: 0, flags: 0, authorities: [{ type: 'NS', name: 'example', class: 'IN', ttl: 300, data: 'ns.example' }] }]
     default:

@@ -15,6 +15,7 @@ export type { DnsFailure } from './dns-answers.ts'
 
 /** What the server was asked, in order. */
 export interface DnsQuery {
+  readonly id: number
   /** As asked, letters included. */
   readonly name: string
   readonly type: string
@@ -144,7 +145,7 @@ class LoopbackDns implements DnsServer {
     if (query === undefined) return
     const { id, question, payload } = query
     const edns = payload !== undefined
-    this.queries.push({ name: question.name, type: question.type, via, edns, port })
+    this.queries.push({ id, name: question.name, type: question.type, via, edns, port })
     const failure = this.#failureFor(question)
     const most = via === 'tcp' ? 65_535 : (payload ?? 512)
     void answerTo(question, { resolver: this.zone.resolver, aliases: this.#aliases, negativeTtl: this.#negativeTtl }, this.#closed.signal)
