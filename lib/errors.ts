@@ -155,6 +155,8 @@ export class FederationError extends Error {
   readonly stanzaErrorType: StanzaErrorType
   /** RFC 6120 §4.9.3, for ending the stream; undefined: it is closed without an error. */
   readonly streamCondition: string | undefined
+  /** The code's own sentence, without the details of this case: what may be told to strangers. */
+  readonly summary: string
   /** The clause after the code's own sentence. */
   readonly detail: string | undefined
   readonly [MARK] = true
@@ -172,6 +174,7 @@ export class FederationError extends Error {
     this.stanzaCondition = condition
     this.stanzaErrorType = type
     this.streamCondition = details.stream ?? facts.stream
+    this.summary = `${facts.sentence}.`
     this.detail = details.detail
   }
 

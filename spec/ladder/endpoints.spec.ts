@@ -159,6 +159,6 @@ describe('a domain with two servers', () => {
       policies.strict()
     )
     assert.equal(report.error?.code, 'S2S_CERTIFICATE')
-    assert.match(report.error?.message ?? '', /expired/)
+    assert.match(report.error.message, /expired/)
   })
 })

@@ -1,5 +1,5 @@
 import { createFederation } from '../../lib/federation.ts'
-import type { Federation, ListeningAddress } from '../../lib/federation.ts'
+import type { Federation } from '../../lib/federation.ts'
 import { domain } from '../../lib/model/domain.ts'
 import type { CertificateState } from '../../lib/model/certificate.ts'
 import type { SecurityLevel } from '../../lib/model/level.ts'
@@ -112,6 +112,6 @@ async function open(name: string, side: Side, role: 'initiator' | 'receiver', pl
     ...(place.clock === undefined ? {} : { clock: place.clock })
   })
   await engine.start()
-  for (const { port } of engine.addresses as readonly ListeningAddress[]) place.zone.server(name, { addresses: [address], port })
+  for (const { port } of engine.addresses) place.zone.server(name, { addresses: [address], port })
   return engine
 }

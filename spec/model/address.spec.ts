@@ -5,8 +5,7 @@ describe('a stanza address', () => {
   it('[RFC7622-3.1-a] ends its domain at the first slash, whatever follows', () => {
     const address = parseAddress('a.example.com/b@example.net')
     assert.equal(address?.domain, 'a.example.com')
-    assert.equal(address?.local, undefined)
-    assert.equal(address?.resource, 'b@example.net')
+    assert.deepEqual([address.local, address.resource], [undefined, 'b@example.net'])
     const other = parseAddress('romeo@montague.example/orchard/at@night')
     assert.deepEqual([other?.local, other?.domain, other?.resource], ['romeo', 'montague.example', 'orchard/at@night'])
   })

@@ -1,0 +1,38 @@
+import { Element } from 'ltx'
+import type { FederationError } from '../errors.ts'
+import type { Stanza } from '../model/stanza.ts'
+
+const STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
+
+/**
+ * The error stanza for a stanza that could not be sent (RFC 6120 §8.3): the same kind and id, the addresses swapped, the condition
+ * and type of the error, and its sentence; without the payload, and without naming servers. Called by whoever handles a rejected
+ * `send`, to tell the local sender.
+ *
+ * @returns undefined for an error stanza and for an iq result, which are never answered with an error: no loop can begin
+ */
+export function bounce(stanza: Element | Stanza, error: FederationError): Element | undefined {
+  const element = stanza instanceof Element ? stanza : stanza.element
+  const { type, id, from, to } = attributesOf(element)
+  const name = element.getName()
+  if (type === 'error' || (name === 'iq' && type === 'result')) return undefined
+  const bounced = new Element(name, {
+    type: 'error',
+    ...(to === undefined ? {} : { from: to }),
+    ...(from === undefined ? {} : { to: from }),
+    ...(id === undefined ? {} : { id })
+  })
+  const details = bounced.c('error', { type: error.stanzaErrorType })
+  details.c(error.stanzaCondition, { xmlns: STANZA_ERRORS })
+  details.c('text', { xmlns: STANZA_ERRORS, 'xml:lang': 'en' }).t(error.summary)
+  return bounced
+}
+
+function attributesOf(element: Element): Readonly<Record<'type' | 'id' | 'from' | 'to', string | undefined>> {
+  const attributes: Readonly<Record<string, unknown>> = element.attrs
+  const text = (name: string): string | undefined => {
+    const value = attributes[name]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  return { type: text('type'), id: text('id'), from: text('from'), to: text('to') }
+}

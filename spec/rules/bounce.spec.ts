@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { Element } from 'ltx'
+import { ERRORS, FederationError } from '../../lib/errors.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
+import { bounce } from '../../lib/rules/bounce.ts'
+
+const STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
+const stanza = (name: string, type?: string): Element =>
+  new Element(name, { from: 'juliet@a.example/x', to: 'romeo@b.example', id: 'm1', ...(type === undefined ? {} : { type }) })
+const codes = Object.keys(ERRORS) as ErrorCode[]
+
+describe('bouncing a stanza that could not be sent', () => {
+  it('[RFC6120-8.3.1-b] swaps the addresses and keeps kind and id', () => {
+    for (const name of ['message', 'presence', 'iq']) {
+      const bounced = bounce(stanza(name, name === 'iq' ? 'get' : undefined), new FederationError('S2S_DNS_NO_SERVICE'))
+      assert.equal(bounced?.getName(), name)
+      assert.deepEqual({ ...bounced.attrs }, { type: 'error', from: 'romeo@b.example', to: 'juliet@a.example/x', id: 'm1' })
+    }
+  })
+
+  it('[RFC6120-8.3.1-a] answers no error and no iq result', () => {
+    const error = new FederationError('S2S_TIMEOUT')
+    for (const name of ['message', 'presence', 'iq']) assert.equal(bounce(stanza(name, 'error'), error), undefined)
+    assert.equal(bounce(stanza('iq', 'result'), error), undefined)
+    const once = bounce(stanza('message'), error)
+    assert.ok(once)
+    assert.equal(bounce(once, error), undefined)
+  })
+
+  it('has exactly one condition, with its type, for every code', () => {
+    for (const code of codes) {
+      const error = bounce(stanza('message'), new FederationError(code))?.getChild('error')
+      const conditions = error?.getChildElements().filter(each => each.getNS() === STANZA_ERRORS && each.getName() !== 'text') ?? []
+      assert.deepEqual(
+        conditions.map(each => each.getName()),
+        [ERRORS[code].bounce[0]],
+        code
+      )
+      assert.equal(error?.attrs['type'], ERRORS[code].bounce[1])
+    }
+  })
+
+  it('names neither servers nor addresses: a bounce in an anonymous room would tell who is in it', () => {
+    const error = new FederationError('S2S_CONNECT_FAILED', { detail: 'xmpp.b.example [192.0.2.1]:5269 refused' })
+    assert.doesNotMatch(bounce(stanza('message'), error)?.toString() ?? '', /192\.0\.2\.1|xmpp\.b/)
+  })
+
+  const table: readonly (readonly [ErrorCode, string, string])[] = [
+    ['S2S_DNS_NO_SERVICE', 'remote-server-not-found', 'cancel'],
+    ['S2S_DNS_SERVICE_REFUSED', 'remote-server-not-found', 'cancel'],
+    ['S2S_DNS_FAILED', 'remote-server-timeout', 'wait'],
+    ['S2S_CONNECT_FAILED', 'remote-server-timeout', 'wait'],
+    ['S2S_TIMEOUT', 'remote-server-timeout', 'wait'],
+    ['S2S_TLS_HANDSHAKE', 'remote-server-timeout', 'wait'],
+    ['S2S_CERTIFICATE', 'remote-server-timeout', 'wait'],
+    ['S2S_SASL_REFUSED', 'remote-server-timeout', 'wait'],
+    ['S2S_DIALBACK_INVALID', 'internal-server-error', 'cancel'],
+    ['S2S_DIALBACK_ERROR', 'remote-server-timeout', 'wait'],
+    ['S2S_QUEUE_FULL', 'resource-constraint', 'wait'],
+    ['S2S_POLICY', 'not-allowed', 'cancel'],
+    ['S2S_ADDRESS', 'jid-malformed', 'modify']
+  ]
+  for (const [code, condition, type] of table)
+    it(`[RFC6120-10.4.3-a] ${code} bounces as ${condition} of type ${type}`, () => {
+      const error = new FederationError(code)
+      assert.deepEqual([error.stanzaCondition, error.stanzaErrorType], [condition, type])
+    })
+})
