@@ -133,8 +133,8 @@ class Walk {
       return this.#runSecured(attempt)
     }
     const isFirstTry = wish !== 'never' && attempt.encryption === 'per-policy'
-    if (isFirstTry && this.#untried(attempt) > 0) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
     this.#leaveOutTls(isFirstTry ? 'tls-not-offered' : wish === 'never' ? 'policy-never' : 'reconnected-without-tls')
+    if (isFirstTry && this.#untried(attempt) > 0) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
     return this.#reach({ encrypted: false, use: undefined, opened: clear }, attempt)
   }
 
