@@ -12,7 +12,7 @@ export interface SystemResolverOptions {
 
 /**
  * The operating system's resolver: SRV by c-ares, addresses by getaddrinfo, which knows /etc/hosts and whatever else the host is set
- * up with. It tells no time to live (answers say 0: keep nothing) and never that an answer was authenticated.
+ * up with, a search list included. It tells no time to live (answers say 0: keep nothing) and never that an answer was authenticated.
  *
  * Lookups reject with `S2S_DNS_FAILED`, or with the reason of their signal. getaddrinfo cannot be called off: its answer is not
  * waited for any more.
