@@ -5,6 +5,7 @@ import type { Domain } from '../index.ts'
 import { CERTIFICATE_STATES, createAuthority } from '../testing/index.ts'
 import type { Authority, CertificateState } from '../testing/index.ts'
 import { command, usageError } from './command.ts'
+import { jsonText } from './json-text.ts'
 import { readNamedFile, systemReason } from './files.ts'
 import { blaming } from './policy-options.ts'
 
@@ -42,7 +43,7 @@ export const certs = command({
     const states = (values.state ?? ['valid']).map(readState)
     const written = attempt(folder, () => writeAll(folder, domains, states))
     const ca = join(folder, 'ca.pem')
-    if (values.json) terminal.out(JSON.stringify({ ca, certificates: written }, undefined, 2))
+    if (values.json) terminal.out(jsonText({ ca, certificates: written }, 2))
     else for (const line of [ca, ...written.map(({ cert, key }) => `${cert}  ${key}`)]) terminal.out(line)
     return await Promise.resolve(true)
   }

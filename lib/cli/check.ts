@@ -1,6 +1,7 @@
 import { createFederation, dnsResolver, domain, explain } from '../index.ts'
 import type { Credentials, FederationOptions, Report } from '../index.ts'
 import { command, usageError } from './command.ts'
+import { jsonText } from './json-text.ts'
 import type { Options, Values } from './command.ts'
 import { readNamedFile } from './files.ts'
 import { placeText, readPlace } from './places.ts'
@@ -42,7 +43,7 @@ export const check = command({
     try {
       await federation.start()
       const report = await federation.probe({ sender, target })
-      if (values.json) terminal.out(JSON.stringify(report, undefined, 2))
+      if (values.json) terminal.out(jsonText(report, 2))
       else for (const line of [explain(report), ...adviceOn(report, values)]) terminal.out(line)
       return report.level !== undefined
     } finally {

@@ -1,6 +1,7 @@
 import { explain } from '../index.ts'
 import type { SecurityLevel } from '../index.ts'
 import { command, usageError } from './command.ts'
+import { jsonText } from './json-text.ts'
 import { openLab, VERONA } from './demo-meeting.ts'
 import type { Levels, Meeting } from './demo-meeting.ts'
 import { demoPeers } from './demo-peers.ts'
@@ -25,7 +26,7 @@ export const demo = command({
     const started = performance.now()
     const meetings = await meetAll(peers, terminal)
     const seconds = (performance.now() - started) / 1000
-    if (values.json) terminal.out(JSON.stringify(jsonOf(meetings), undefined, 2))
+    if (values.json) terminal.out(jsonText(jsonOf(meetings), 2))
     else if (values.peer === undefined) printTable(meetings, seconds, terminal)
     else for (const meeting of meetings) printMeeting(meeting, terminal)
     return meetings.every(({ agrees }) => agrees)

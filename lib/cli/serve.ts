@@ -4,6 +4,7 @@ import { createFederation } from '../index.ts'
 import type { Federation } from '../index.ts'
 import { answerTo } from './answers.ts'
 import { command, usageError } from './command.ts'
+import { jsonText } from './json-text.ts'
 import { readJsonFile } from './files.ts'
 import { placeText } from './places.ts'
 import { blaming } from './policy-options.ts'
@@ -48,7 +49,7 @@ export const serve = command({
     const asked = interruption()
     await federation.start()
     const addresses = federation.addresses
-    if (values.json) terminal.out(JSON.stringify({ listening: addresses }))
+    if (values.json) terminal.out(jsonText({ listening: addresses }))
     else for (const each of addresses) terminal.out(`Listening on ${placeText({ host: each.address, port: each.port })} (${each.tls})`)
     logger.info({ signal: await asked }, 'stopping')
     await federation.stop({ drain: true, signal: AbortSignal.timeout(DRAIN) })

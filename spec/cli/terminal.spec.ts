@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { stripVTControlCharacters } from 'node:util'
+import { jsonText } from '../../lib/cli/json-text.ts'
 import { placeText, readPlace } from '../../lib/cli/places.ts'
 import { tableLines } from '../../lib/cli/table.ts'
 import { terminalOf } from '../../lib/cli/terminal.ts'
@@ -64,6 +65,15 @@ describe('a table', () => {
       { style: (style, text) => `<${style}>${text}</>` }
     )
     assert.deepEqual(lines, ['<bold>peer</>    <bold>ms</>  <bold></>', 'a       <bold>12</>  x', '<red>longer</>   7'])
+  })
+})
+
+describe('JSON on a terminal', () => {
+  it('is the same value, with nothing in it that a terminal acts on', () => {
+    const value = { text: 'a\u001b[2J\u009b31m\u202e\u2028\u{e0001}é' }
+    const written = jsonText(value, 2)
+    assert.deepEqual(JSON.parse(written), value)
+    assert.doesNotMatch(written.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
   })
 })
 
