@@ -1,6 +1,6 @@
 import { FederationError } from '../errors.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
-import { atRest } from './rest.ts'
+import { atRest, readyForTime } from './rest.ts'
 
 /** A {@link Clock} that stands still until it is told to move. Nothing on it ever sleeps. */
 export interface TestClock extends Clock {
@@ -60,10 +60,10 @@ export function createTestClock(start: number = Date.now()): TestClock {
 
   const advance = async (ms: number): Promise<void> => {
     const end = time + ms
-    await atRest()
+    await readyForTime(() => false)
     for (let next = earliest(); next !== undefined && next.due <= end; next = earliest()) {
       fire(next)
-      await atRest()
+      await readyForTime(() => false)
     }
     time = Math.max(time, end)
   }
@@ -76,7 +76,7 @@ export function createTestClock(start: number = Date.now()): TestClock {
     }
     promise.then(note, note)
     for (let patience = PATIENCE; ;) {
-      await atRest(() => state.settled)
+      await readyForTime(() => state.settled)
       if (state.settled) return await promise
       const next = earliest()
       if (next !== undefined && next.due > end)

@@ -3,6 +3,8 @@ import { FederationError } from '../errors.ts'
 
 interface Waiter {
   readonly until: () => boolean
+  /** Woken only when nobody else waits: who moves time on must not overtake who looks at the present. */
+  readonly last: boolean
   readonly resolve: () => void
   readonly reject: (error: FederationError) => void
 }
@@ -27,12 +29,20 @@ const hook = createHook({
  * Resolves when the process is at rest: several turns of the event loop in a row ran nothing but this watch. Work in other
  * threads and other processes is not seen. No time needs to pass.
  *
- * @param until looked at once a turn: true ends the wait early
  * @throws FederationError `S2S_TIMEOUT` when the process does not come to rest
  */
-export function atRest(until: () => boolean = () => false): Promise<void> {
+export function atRest(): Promise<void> {
+  return wait(false, () => false)
+}
+
+/** As {@link atRest}, for clocks: after everybody else who waits for rest. `until` is looked at once a turn, and ends the wait early. */
+export function readyForTime(until: () => boolean): Promise<void> {
+  return wait(true, until)
+}
+
+function wait(last: boolean, until: () => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    waiting.add({ until, resolve, reject })
+    waiting.add({ until, last, resolve, reject })
     quiet = 0
     turns = 0
     if (waiting.size > 1) return
@@ -47,8 +57,9 @@ function watch(): void {
   quiet = callbacks > 1 ? 0 : quiet + 1
   callbacks = 0
   turns += 1
+  const others = [...waiting].some(waiter => !waiter.last)
   for (const waiter of waiting) {
-    const done = quiet >= TURNS_AT_REST || waiter.until()
+    const done = (quiet >= TURNS_AT_REST && !(waiter.last && others)) || waiter.until()
     if (!done && turns < TURNS_AT_MOST) continue
     waiting.delete(waiter)
     if (done) waiter.resolve()

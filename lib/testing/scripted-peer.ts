@@ -71,6 +71,11 @@ export class ScriptedPeer {
     return this.#secured
   }
 
+  /** Whether this peer has something to present in TLS. */
+  get hasCredentials(): boolean {
+    return this.#options.credentials !== undefined
+  }
+
   /** The last header that was received. */
   get header(): HeaderFrame | undefined {
     return this.#header
@@ -120,10 +125,13 @@ export class ScriptedPeer {
     else this.#carrier.destroy()
   }
 
-  /** The next frame, whatever it is; undefined when the connection has ended. */
+  /** The next frame, whatever it is and however long it takes; undefined when the connection has ended. */
   async next(): Promise<Frame | undefined> {
-    const arrived = await this.#arrival('something')
-    return typeof arrived === 'string' ? undefined : arrived
+    for (;;) {
+      const arrived = this.#take()
+      if (arrived !== undefined) return typeof arrived === 'string' ? undefined : arrived
+      await new Promise<void>(resolve => (this.#wake = resolve))
+    }
   }
 
   /** The next stream header. */
@@ -226,7 +234,7 @@ export class ScriptedPeer {
     } finally {
       deadline.cancel()
     }
-    this.#transcript.happened(`${this.#secured.facts.protocol}, ${this.#secured.chain.length} certificates`)
+    this.#transcript.happened(`${this.#secured.facts.protocol}, certificates: ${this.#secured.chain.length}`)
     this.#duplex = this.#secured.duplex
     this.#framer = new Framer(LIMITS)
     this.#listen()

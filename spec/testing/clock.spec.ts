@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { FederationError } from '../../lib/errors.ts'
 import type { Clock } from '../../lib/model/plugs.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
+import { atRest } from '../../lib/testing/rest.ts'
 
 const after = (clock: Clock, ms: number): Promise<void> => new Promise(resolve => clock.setTimeout(resolve, ms))
 
@@ -102,14 +103,23 @@ describe('the test clock', () => {
       deadline.cancel()
       socket.destroy()
     }
-    await clock.run(echo())
-    server.close()
+    await clock.run(echo()).finally(() => server.close())
   })
 
   it('two runs at once on two clocks do not keep each other awake', async () => {
     const [one, two] = [createTestClock(0), createTestClock(0)]
     await Promise.all([one.run(after(one, 100)), two.run(after(two, 200))])
     assert.deepEqual([one.now(), two.now()], [100, 200])
+  })
+
+  it('does not overtake who waits for the process to rest', async () => {
+    const clock = createTestClock(0)
+    const looks = async (): Promise<number> => {
+      clock.setTimeout(() => undefined, 1000)
+      for (let look = 0; look < 5; look += 1) await atRest()
+      return clock.now()
+    }
+    assert.equal(await clock.run(looks()), 0)
   })
 
   it('passes a rejection on', async () => {
