@@ -13,7 +13,7 @@ import type { Evidence } from '../auth/evidence.ts'
 import type { Negotiation } from './negotiation.ts'
 import { prove } from './prove.ts'
 import type { StepFacts } from './step-facts.ts'
-import { checkFrom, dial, directTls, openStream, resolveEndpoints, restartStream, startTls } from './steps.ts'
+import { checkFrom, dial, directTls, endStream, openStream, resolveEndpoints, restartStream, startTls } from './steps.ts'
 import type { OpenStream } from './steps.ts'
 
 /** A stream as far as identity: in clear, or inside TLS with what the certificate may be used for. */
@@ -132,7 +132,7 @@ async function owning<T>(stream: XmlStream, n: Negotiation, run: () => Promise<T
   try {
     return await run()
   } catch (error) {
-    n.server.background(stream.end(FederationError.from(error)))
+    endStream(stream, FederationError.from(error), n)
     throw error
   }
 }

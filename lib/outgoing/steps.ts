@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { FederationError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import { asciiDomain } from '../model/domain.ts'
 import type { Attempt } from '../model/endpoint.ts'
 import type { Secured } from '../model/plugs.ts'
@@ -25,6 +26,14 @@ export interface OpenStream {
   readonly header: StreamHeader
   readonly features: StreamFeatures
 }
+
+/** What the peer refused needs no error in return; what came in clear where TLS had to begin gets no word at all. */
+export function endStream(stream: XmlStream, error: FederationError, n: Negotiation): void {
+  if (error.code === 'S2S_TLS_INJECTION') stream.abandon()
+  else n.server.background(stream.end(PEERS_REFUSALS.has(error.code) ? undefined : error))
+}
+
+const PEERS_REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['S2S_DIALBACK_INVALID', 'S2S_SASL_REFUSED', 'S2S_CERTIFICATE_REFUSED'])
 
 /** SRV, fallback or the operator's override (RFC 6120 §3.2). */
 export async function resolveEndpoints(n: Negotiation, facts: StepFacts<'resolve'>, signal: AbortSignal): Promise<Discovery> {
@@ -89,13 +98,13 @@ async function greetOrEnd(
   signal: AbortSignal,
   isFirst: boolean
 ): Promise<OpenStream> {
-  const onAbort = (): void => n.server.background(stream.end(FederationError.from(signal.reason)))
+  const onAbort = (): void => endStream(stream, FederationError.from(signal.reason), n)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await greet(stream, n, facts)
   } catch (thrown) {
     const error = refusedCertificate(FederationError.from(thrown), stream, isFirst && facts.features === undefined)
-    n.server.background(stream.end(error))
+    endStream(stream, error, n)
     throw error
   } finally {
     signal.removeEventListener('abort', onAbort)
