@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { policies } from '../../lib/policy/presets.ts'
+import { dialPeer, listenForPeers } from '../../lib/testing/scripted-connections.ts'
+import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
+import type { ScriptedPeer } from '../../lib/testing/scripted-peer.ts'
+import { simulatedTls } from '../../lib/testing/simulated-tls.ts'
+import { createWorld, pairOf } from '../world.ts'
+import type { World } from '../world.ts'
+
+const RECEIVER = 'b.example'
+const SENDER = 'a.example'
+const NS_DIALBACK = 'jabber:server:dialback'
+const inClear = policies.ladder({ tls: 'never' })
+
+describe('the call to the authoritative server', () => {
+  let world: World
+  let authority: PeerListener
+
+  beforeEach(async () => {
+    world = createWorld()
+    const address = '192.0.2.200'
+    authority = await listenForPeers(
+      world.network.transportFor(address),
+      { host: address, port: 5269 },
+      { tls: simulatedTls(), credentials: world.authority.issue(SENDER) }
+    )
+    world.network.zone.server(SENDER, { addresses: [address] })
+  })
+  afterEach(async () => {
+    await world.stop()
+    await authority.close()
+  })
+
+  /** An initiating peer that has sent its key, and the id that the receiver gave its stream. */
+  async function keySent(): Promise<{ readonly peer: ScriptedPeer; readonly id: string }> {
+    const peer = await dialPeer(world.network.transportFor('192.0.2.201'), { address: world.addressOf(RECEIVER), port: 5269 })
+    peer.sendHeader({ from: SENDER, to: RECEIVER })
+    const header = await peer.expectHeader()
+    await peer.expectFeatures()
+    peer.send(`<db:result from='${SENDER}' to='${RECEIVER}'>the-key</db:result>`)
+    return { peer, id: header.id ?? '' }
+  }
+
+  async function asked(): Promise<ScriptedPeer> {
+    const peer = await authority.accept()
+    await peer.expectHeader({ from: RECEIVER, to: SENDER })
+    peer.sendHeader({ from: SENDER, to: RECEIVER, id: 'z9' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    return peer
+  }
+
+  it('[XEP0220-2.1.2-a] carries the id of the stream that asked, the addresses turned round, and the key unchanged, on a connection of its own', async () => {
+    await world.engine(RECEIVER, { policy: inClear })
+    const { peer, id } = await keySent()
+    const call = await asked()
+    const verify = await call.expect('verify', NS_DIALBACK, { from: RECEIVER, to: SENDER, id })
+    assert.equal(verify.getText(), 'the-key')
+    call.send(`<db:verify from='${SENDER}' to='${RECEIVER}' id='${id}' type='valid'/>`)
+    await peer.expect('result', NS_DIALBACK, { from: RECEIVER, to: SENDER, type: 'valid' })
+    await call.expectClose()
+    call.close()
+    peer.close()
+  })
+
+  it('[XEP0220-2.1.2-b] believes no answer with another id or for another pair', async () => {
+    await world.engine(RECEIVER, { policy: inClear })
+    const { peer, id } = await keySent()
+    const call = await asked()
+    await call.expect('verify', NS_DIALBACK)
+    call.send(`<db:verify from='${SENDER}' to='${RECEIVER}' id='other' type='valid'/>`)
+    call.send(`<db:verify from='c.example' to='${RECEIVER}' id='${id}' type='valid'/>`)
+    call.send(`<db:verify from='${SENDER}' to='c.example' id='${id}' type='valid'/>`)
+    call.send(`<db:result from='${SENDER}' to='${RECEIVER}' type='valid'/>`)
+    await peer.expectNothing()
+    call.send(`<db:verify from='${SENDER}' to='${RECEIVER}' id='${id}' type='invalid'/>`)
+    await peer.expect('result', NS_DIALBACK, { type: 'invalid' })
+    call.close()
+    peer.close()
+  })
+
+  it('[XEP0220-2.1.2-c] is an error for the peer when the authoritative server closes without an answer', async () => {
+    await world.engine(RECEIVER, { policy: inClear })
+    const { peer } = await keySent()
+    const call = await asked()
+    await call.expect('verify', NS_DIALBACK)
+    call.close()
+    const result = await peer.expect('result', NS_DIALBACK, { type: 'error' })
+    assert.ok(result.getChild('error')?.getChild('remote-server-timeout') !== undefined, result.toString())
+    peer.close()
+  })
+
+  it('uses TLS when it is offered, accepts any certificate for it, and the evidence says over what', async () => {
+    const receiver = await world.engine(RECEIVER, { policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) })
+    const over: unknown[] = []
+    receiver.on('pair-authenticated', ({ pair }) => over.push(pair.verifiedOver))
+    const { peer, id } = await keySent()
+    const call = await authority.accept()
+    await call.expectHeader()
+    call.sendHeader({ from: SENDER, to: RECEIVER, id: 'z8' })
+    call.sendFeatures({ starttls: 'offered' })
+    await call.acceptStartTls({ credentials: world.authority.issue(SENDER, { state: 'self-signed' }) })
+    await call.expectHeader()
+    call.sendHeader({ from: SENDER, to: RECEIVER, id: 'z9' })
+    call.sendFeatures({ dialback: 'with-errors' })
+    await call.expect('verify', NS_DIALBACK)
+    call.send(`<db:verify from='${SENDER}' to='${RECEIVER}' id='${id}' type='valid'/>`)
+    await peer.expect('result', NS_DIALBACK, { type: 'valid' })
+    await world.clock.settle()
+    assert.deepEqual(over, ['tls'])
+    call.close()
+    peer.close()
+  })
+
+  it('[ENG-DB-b] gets through for two engines that dial back to each other at the same moment', async () => {
+    const left = await world.engine('left.example', { policy: inClear })
+    const right = await world.engine('right.example', { policy: inClear })
+    const links = await world.run(
+      Promise.all([left.connect(pairOf('left.example', 'right.example')), right.connect(pairOf('right.example', 'left.example'))])
+    )
+    assert.deepEqual(
+      links.map(link => link.level),
+      ['plain-dialback', 'plain-dialback']
+    )
+    assert.equal(left.links().length, 2)
+  })
+})
