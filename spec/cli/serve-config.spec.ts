@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readServeConfig } from '../../lib/cli/serve-config.ts'
@@ -63,6 +63,35 @@ describe('the config file of serve', () => {
     assert.deepEqual(federation.limits, { stanzaBytes: 20_000 })
   })
 
+  describe('as docs/serve.md shows it', () => {
+    const page = readFileSync(new URL('../../docs/serve.md', import.meta.url), 'utf8')
+
+    it('can be read', () => {
+      const config: unknown = JSON.parse(/^```json\n([^]*?)^```/m.exec(page)?.[1] ?? '')
+      writeFileSync(join(folder, 'verona.example.pem'), own.cert)
+      writeFileSync(join(folder, 'verona.example.key'), own.key)
+      assert.deepEqual(Object.keys(read(config).federation.domains), ['verona.example', 'plain.example'])
+    })
+
+    it('has every key', () => {
+      const known = detailOf({ nonsense: true }).split('known are ')[1]?.split(', ')
+      assert.deepEqual(
+        [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key),
+        known
+      )
+    })
+  })
+
+  const detailOf = (config: unknown): string => {
+    try {
+      read(config)
+    } catch (error) {
+      if (FederationError.is(error) && error.code === 'S2S_CONFIG') return error.detail ?? ''
+      throw error
+    }
+    throw new Error('the config was accepted')
+  }
+
   const base = { domains: { 'a.example': null } }
   const wrongs: readonly (readonly [config: unknown, sentence: RegExp])[] = [
     [[], /^the file has to be an object, not \[\]$/],
@@ -118,11 +147,7 @@ describe('the config file of serve', () => {
 
   for (const [config, sentence] of wrongs) {
     it(`is told of ${JSON.stringify(config).slice(0, 110)}`, () => {
-      assert.throws(
-        () => read(config),
-        error =>
-          (FederationError.is(error) && error.code === 'S2S_CONFIG' && sentence.test(error.detail ?? '')) || assert.fail(String(error))
-      )
+      assert.match(detailOf(config), sentence)
     })
   }
 })
