@@ -7,11 +7,12 @@ import { decode } from 'dns-packet'
 import { FederationError } from '../errors.ts'
 import type { SocketAddress } from '../model/plugs.ts'
 import { answerTo, edited, encodeAnswer, SERVFAIL } from './dns-answers.ts'
-import type { Alias, Asked, DnsFailure } from './dns-answers.ts'
+import type { Alias, Asked } from './dns-answers.ts'
+import type { DnsFailure } from './dns-failure.ts'
 import { createZone } from './zone.ts'
 import type { Zone } from './zone.ts'
 
-export type { DnsFailure } from './dns-answers.ts'
+export type { DnsFailure } from './dns-failure.ts'
 
 /** What the server was asked, in order. */
 export interface DnsQuery {
