@@ -17,7 +17,7 @@ import {
 import { checkDeclaration, LONGEST_DECLARATION } from './declaration.ts'
 import { ReceivedElement } from './frame.ts'
 import type { Frame, HeaderFrame, StartTag } from './frame.ts'
-import { ReferenceCheck } from './references.ts'
+import { isNameByte, ReferenceCheck } from './references.ts'
 import { excess, illFormed, oversized, restricted, unsupportedEncoding } from './refusals.ts'
 import { Scope } from './scope.ts'
 import type { Inherited } from './scope.ts'
@@ -60,7 +60,8 @@ const CDATA = 15
 const END_NAME = 16
 const END_SPACE = 17
 const BETWEEN = 18
-const CLOSED = 19
+const CLOSING = 19
+const CLOSED = 20
 
 const LT = 0x3c
 const GT = 0x3e
@@ -71,6 +72,7 @@ const EQUAL_SIGN = 0x3d
 const QUESTION = 0x3f
 const EXCLAMATION = 0x21
 const BRACKET = 0x5d
+const XML_OPEN = Buffer.from('<?xml')
 const XMLNS = Buffer.from('xmlns')
 const CDATA_OPEN = Buffer.from('[CDATA[')
 
@@ -185,17 +187,14 @@ export class Framer {
 
   /** Everything has been read. Gets more, unless no more is allowed; false: unless there is none. */
   #refill(): boolean {
-    if (this.#stop < this.#end) throw this.#excess()
+    if (this.#stop < this.#end) {
+      if (this.#root === undefined) throw excess(`a stream header of more than ${this.#limits.headerBytes} bytes`)
+      throw oversized(this.#limits.elementBytes)
+    }
     if (this.#broken) throw unsupportedEncoding('it is not UTF-8')
     if (!this.#supply.more(this.#isOpen() ? this.#start : this.#at)) return false
     this.#move()
     return true
-  }
-
-  #excess(): FederationError {
-    const { headerBytes, elementBytes } = this.#limits
-    if (this.#root === undefined) return excess(`a stream header of more than ${headerBytes} bytes`)
-    return this.#isOpen() ? oversized(elementBytes) : excess(`more than ${elementBytes} bytes of white space between elements`)
   }
 
   /** The bytes in hand have changed, or moved. */
@@ -212,7 +211,8 @@ export class Framer {
 
   /** How far what is in hand may be read. */
   #bound(): void {
-    const most = this.#root === undefined ? this.#limits.headerBytes : this.#limits.elementBytes
+    // White space is counted where it is skipped: the byte after it is no part of it.
+    const most = this.#root === undefined ? this.#limits.headerBytes : this.#limits.elementBytes + (this.#isOpen() ? 0 : 1)
     this.#stop = Math.min(this.#end, this.#start + most)
   }
 
@@ -222,6 +222,7 @@ export class Framer {
       case CONTENT:
         return this.#readContent()
       case BETWEEN:
+      case CLOSING:
       case CLOSED:
         return this.#readBetween()
       case ANGLE:
@@ -253,15 +254,24 @@ export class Framer {
   }
 
   #readBetween(): boolean {
-    if (!this.#skipSpace()) return false
+    if (this.#state === CLOSING) return this.#close()
+    const more = this.#skipSpace()
+    if (this.#at - this.#start > this.#limits.elementBytes)
+      throw excess(`more than ${this.#limits.elementBytes} bytes of white space between elements`)
+    if (!more) return false
     if (this.#state === CLOSED) throw illFormed('something follows the end of the stream')
-    if (this.#block[this.#at] !== LT)
-      throw new FederationError('S2S_NOT_WELL_FORMED', { stream: 'bad-format', detail: 'text stands between elements' })
+    if (this.#block[this.#at] !== LT) throw this.#strayText()
     this.#start = this.#at++
-    this.#bound()
     this.#certified = true
     this.#state = ANGLE
+    this.#bound()
     return this.#readAngle()
+  }
+
+  #strayText(): FederationError {
+    if ((this.#block[this.#at] ?? 0) < 0x20) return illFormed('a control character')
+    // Well-formed, but not what a stream is made of (RFC 6120 §4.9.3.1).
+    return new FederationError('S2S_NOT_WELL_FORMED', { stream: 'bad-format', detail: 'text stands between elements' })
   }
 
   #skipSpace(): boolean {
@@ -303,10 +313,11 @@ export class Framer {
 
   #readXmlDeclaration(): boolean {
     while (this.#at < this.#stop) {
-      const byte = this.#block[this.#at++]
-      if (this.#at - this.#start === 6 && this.#block.toString('latin1', this.#start, this.#start + 5) !== '<?xml')
-        throw restricted('a processing instruction')
-      if (this.#at - this.#start > LONGEST_DECLARATION) throw excess(`an XML declaration of more than ${LONGEST_DECLARATION} bytes`)
+      const index = this.#at - this.#start
+      const byte = this.#block[this.#at++] ?? 0
+      const other = index < XML_OPEN.length ? byte !== XML_OPEN[index] : index === XML_OPEN.length && isNameByte(byte)
+      if (other) throw restricted('a processing instruction')
+      if (index === LONGEST_DECLARATION) throw excess(`an XML declaration of more than ${LONGEST_DECLARATION} bytes`)
       if (byte !== GT) continue
       checkDeclaration(this.#block.toString('latin1', this.#start, this.#at))
       this.#state = PROLOG
@@ -641,13 +652,18 @@ export class Framer {
 
   #finishElement(top: number): void {
     if (this.#depth === 0) {
-      this.#state = CLOSED
-      this.#frame = { kind: 'close' }
+      this.#close()
       return
     }
     this.#scope.leave(this.#open[top + OPEN_PREFIXES] ?? 0)
     if (--this.#depth === 0) this.#finishTopLevel()
     else this.#state = CONTENT
+  }
+
+  #close(): boolean {
+    this.#state = CLOSED
+    this.#frame = { kind: 'close' }
+    return true
   }
 
   #finishTag(empty: boolean): void {
@@ -724,6 +740,6 @@ export class Framer {
     this.#inherited = { defaultNamespace: contentNamespace, prefixes, lang: known.lang }
     this.#scope = new Scope(prefixes)
     this.#frame = header
-    this.#state = empty ? CLOSED : BETWEEN
+    this.#state = empty ? CLOSING : BETWEEN
   }
 }

@@ -101,8 +101,8 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
 }
 
-// Any byte beyond ASCII counts: such a name is no predefined one, whatever it is.
-function isNameByte(byte: number): boolean {
+/** Whether a byte may belong to a name. Any beyond ASCII counts: the name is none that is expected, whatever it is. */
+export function isNameByte(byte: number): boolean {
   const lower = byte | 0x20
   return (
     (lower >= 0x61 && lower <= 0x7a) || isDigit(byte) || byte === 0x2d || byte === 0x2e || byte === 0x5f || byte === 0x3a || byte >= 0x80
