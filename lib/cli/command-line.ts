@@ -30,12 +30,16 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     const command = await load()
     return (await command.run(rest, terminal)) ? SUCCEEDED : FAILED
   } catch (thrown) {
-    const error = FederationError.from(thrown)
-    const isMisuse = error.code === 'S2S_CONFIG'
-    terminal.progress(undefined)
-    terminal.note(`xmpp-federation: ${isMisuse && error.detail !== undefined ? `${error.detail}.` : error.message}`)
-    return isMisuse ? MISUSED : FAILED
+    return tellError(FederationError.from(thrown), terminal)
   }
+}
+
+/** Says what went wrong in one sentence, and answers the exit code. */
+export function tellError(error: FederationError, terminal: Pick<Terminal, 'note' | 'progress'>): number {
+  const isMisuse = error.code === 'S2S_CONFIG'
+  terminal.progress(undefined)
+  terminal.note(`xmpp-federation: ${isMisuse && error.detail !== undefined ? `${error.detail}.` : error.message}`)
+  return isMisuse ? MISUSED : FAILED
 }
 
 async function help(): Promise<string> {
