@@ -56,11 +56,13 @@ export async function playInitiating(peer: ScriptedPeer, script: InitiatingScrip
   return { proof, features, streamId: peer.header?.id ?? '' }
 }
 
-/** Asks an authoritative server about a key, as a receiving server does (XEP-0220 §2.1.2). */
+/** Asks an authoritative server about a key, as a receiving server does (XEP-0220 §2.1.2), and ends the stream. */
 export async function askAuthority(peer: ScriptedPeer, { from, to, id, key }: ScriptedKey): Promise<KeyVerdict> {
   await openStream(peer, { from, to })
   peer.send(dialbackOf('verify', { from, to, id, key }))
   const answer = await peer.expect('verify', NS_DIALBACK, { from: to, to: from, id })
+  peer.close()
+  await peer.expectEnd()
   const { type } = answer.attrs as Readonly<Record<string, string | undefined>>
   return type === 'valid' || type === 'invalid' ? type : 'error'
 }
