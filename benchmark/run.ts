@@ -1,6 +1,7 @@
 import { run as framer } from './framer.ts'
+import { run as judge } from './judge.ts'
 
-const benchmarks: Readonly<Record<string, () => boolean | Promise<boolean>>> = { framer }
+const benchmarks: Readonly<Record<string, () => boolean | Promise<boolean>>> = { framer, judge }
 
 const [name = ''] = process.argv.slice(2)
 const benchmark = benchmarks[name]

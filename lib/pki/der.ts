@@ -8,6 +8,7 @@ export interface Tlv {
 }
 
 const DEEPEST = 12
+const MOST_PARTS = 1024
 
 /** What is wrong with an encoding. Caught within `pki`, where it becomes a defect of the certificate. */
 export function derError(detail: string): FederationError {
@@ -15,7 +16,7 @@ export function derError(detail: string): FederationError {
 }
 
 /**
- * Splits bytes into TLVs that fill them exactly. DER only: definite, minimal lengths and one-byte tags.
+ * Splits bytes into TLVs that fill them exactly, at most 1024. DER only: definite, minimal lengths and one-byte tags.
  *
  * @throws FederationError with a clause that says what is wrong
  */
@@ -23,7 +24,7 @@ export function readAll(bytes: Buffer): Tlv[] {
   const list: Tlv[] = []
   for (let at = 0; at < bytes.length;) {
     const one = readAt(bytes, at)
-    list.push(one)
+    if (list.push(one) > MOST_PARTS) throw derError(`more than ${MOST_PARTS} parts`)
     at += one.raw.length
   }
   return list
@@ -42,22 +43,29 @@ export function expectTag(one: Tlv | undefined, tag: number): Tlv {
   return one
 }
 
-/** How many TLVs the bytes are made of at every depth, so that costlier readers can be spared. Throws for what is not DER. */
-export function countTlvs(bytes: Buffer, depth = 0): number {
+/**
+ * How many TLVs the bytes are made of at every depth, so that costlier readers can be spared.
+ *
+ * @throws FederationError for what is not DER, or made of more than `most`
+ */
+export function countTlvs(bytes: Buffer, most: number, depth = 0): number {
   if (depth > DEEPEST) throw derError('nested too deeply')
   let count = 0
-  for (const one of readAll(bytes)) count += 1 + ((one.tag & 0x20) === 0 ? 0 : countTlvs(one.value, depth + 1))
+  for (const one of readAll(bytes)) {
+    count += 1 + ((one.tag & 0x20) === 0 ? 0 : countTlvs(one.value, most - count, depth + 1))
+    if (count > most) throw derError('too large to be read')
+  }
   return count
 }
 
-/** The dotted form of an OBJECT IDENTIFIER's value. */
+/** The dotted form of an OBJECT IDENTIFIER's value; hex for one with arcs beyond 49 bits, which is none that anybody knows. */
 export function readObjectId(value: Buffer): string {
   const arcs: number[] = []
   let arc = 0
   let octets = 0
   for (const byte of value) {
     if (octets === 0 && byte === 0x80) throw derError('object identifier is not minimal')
-    if (++octets > 7) throw derError('object identifier is too long')
+    if (++octets > 7) return `#${value.toString('hex')}`
     arc = arc * 128 + (byte & 0x7f)
     if ((byte & 0x80) !== 0) continue
     arcs.push(arc)

@@ -10,7 +10,7 @@ import { readPatterns } from '../rules/domain-patterns.ts'
 import type { DomainPatterns } from '../rules/domain-patterns.ts'
 import { judgeCertificate } from '../rules/judge.ts'
 import { Anchors, bundledRoots, readPems, systemRoots } from './anchors.ts'
-import { findPath } from './path.ts'
+import { considered, findPath } from './path.ts'
 
 const MOST_PATHS_KEPT = 128
 
@@ -61,7 +61,7 @@ export class Judge {
   judge(chain: readonly Buffer[], identity: Domain, now: number, pins: readonly Pin[] | undefined): CertificateVerdict {
     if (chain.length === 0) return MISSING_CERTIFICATE
     try {
-      return judgeCertificate(this.#pathOf(chain, identity), identity, now, pins)
+      return judgeCertificate(this.#pathOf(considered(chain), identity), identity, now, pins)
     } catch (error) {
       const detail = `the certificate cannot be judged: ${FederationError.from(error).message}`
       return { ...MISSING_CERTIFICATE, problems: [{ kind: 'constraint', detail }] }

@@ -36,6 +36,7 @@ export function judgeCertificate(facts: ChainFacts, identity: Domain, now: numbe
     ...facts.path.flatMap(usageProblems),
     ...facts.defects.map(constraint),
     ...facts.path.flatMap((one, at) => constraintProblems(facts, one, at)),
+    ...nameConstraintViolations(facts.path).map(({ issuer, violation }) => constraint(`${issuer.subject} ${violation}`)),
     ...facts.path.flatMap((one, at) => weaknesses(facts, one, at))
   ]
   const valid = problems.length === 0
@@ -118,14 +119,6 @@ function issuerDetails({ path, end }: ChainFacts, issuer: CertificateFacts, at: 
   const between = path.slice(1, at).filter(one => !one.selfIssued).length
   if (issuer.pathLength !== undefined && between > issuer.pathLength)
     details.push(`${issuer.subject} allows ${issuer.pathLength} CAs below it, not ${between}`)
-  for (const [below, one] of path.slice(0, at).entries()) {
-    if (below > 0 && one.selfIssued) continue
-    details.push(
-      ...nameConstraintViolations(issuer, one)
-        .slice(0, 8)
-        .map(violation => `${issuer.subject} ${violation}`)
-    )
-  }
   return details
 }
 

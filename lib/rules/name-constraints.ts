@@ -1,21 +1,36 @@
-import type { CertificateFacts, DistinguishedName, NameSubtree, PresentedName } from '../model/chain.ts'
+import type { CertificateFacts, DistinguishedName, NameConstraints, NameSubtree, PresentedName } from '../model/chain.ts'
 import { escapeText } from './escape.ts'
 import { hostOf, nameText } from './names.ts'
 
-const MOST_COMPARISONS = 8192
+const MOST_COMPARISONS = 4096
+/** Violations of one issuer by one certificate: the first few say what is wrong. */
+const MOST_TOLD = 8
+const NONE: NameConstraints = { permitted: [], excluded: [] }
 
 /**
- * What an issuer's name constraints hold against a certificate below it, a clause each (RFC 5280 §6.1.3, §4.2.1.10). The host
- * in an SRVName or XmppAddr is held to the constraints on DNS names: a CA for one domain's hosts must not name another
- * domain's XMPP server. Fails closed: a form of constraint that is not understood is a violation.
+ * What the name constraints of the issuers in a path hold against the certificates below them, a clause each, beside the issuer
+ * (RFC 5280 §6.1.3, §4.2.1.10). The host in an SRVName or XmppAddr is held to the constraints on DNS names: a CA for one domain's
+ * hosts must not name another domain's XMPP server. Fails closed: a form of constraint that is not understood is a violation.
  */
-export function nameConstraintViolations(issuer: CertificateFacts, below: CertificateFacts): string[] {
-  if (issuer.nameConstraints === undefined) return []
-  const { permitted, excluded } = issuer.nameConstraints
-  const unknown = [...permitted, ...excluded].filter(subtree => subtree.kind === 'unknown')
-  if (unknown.length > 0)
-    return [`has name constraints that are not understood (${escapeText(unknown.map(subtree => subtree.form).join(', '))})`]
-  const names = constrainedNames(below)
+export function nameConstraintViolations(
+  path: readonly CertificateFacts[]
+): { readonly issuer: CertificateFacts; readonly violation: string }[] {
+  if (path.every(one => one.nameConstraints === undefined)) return []
+  // Certificates that a CA gave itself for a new key are exempt, the leaf never.
+  const names = path.map((one, at) => (at > 0 && one.selfIssued ? [] : constrainedNames(one)))
+  return path.flatMap((issuer, at) => {
+    if (at === 0 || issuer.nameConstraints === undefined) return []
+    const violations = names.slice(0, at).flatMap(below => violationsOf(issuer.nameConstraints ?? NONE, below).slice(0, MOST_TOLD))
+    return [...new Set([...unknownForms(issuer.nameConstraints), ...violations])].map(violation => ({ issuer, violation }))
+  })
+}
+
+function unknownForms({ permitted, excluded }: NameConstraints): string[] {
+  const unknown = [...permitted, ...excluded].filter(subtree => subtree.kind === 'unknown').map(subtree => subtree.form)
+  return unknown.length === 0 ? [] : [`has name constraints that are not understood (${escapeText(unknown.join(', '))})`]
+}
+
+function violationsOf({ permitted, excluded }: NameConstraints, names: readonly Constrained[]): string[] {
   const violations: string[] = []
   for (const kind of KINDS) {
     const ofKind = names.filter(name => name.kind === kind)
