@@ -140,6 +140,14 @@ describe('incoming/headers', () => {
     assert.deepEqual(scene.reports[0]?.pairs[0]?.pair, { sender: 'capulet.example', target: 'montague.example' })
   })
 
+  it('[RFC6120-5.4.3.3-a] answers a bad header inside TLS under its own default name, not under what was said in clear', async () => {
+    const caller = await (await createScene()).call()
+    await caller.startTls(certificate('capulet.example'), header({ from: 'mercutio.example', to: 'second.example' }))
+    const heard = await caller.say(header({ to: 'verona.example' }))
+    assert.ok(withoutIds(heard).startsWith(ours('montague.example', '')), heard)
+    assert.equal(errorIn(heard), 'host-unknown')
+  })
+
   it('[ENG-STREAM-a] ends a stream whose from or to changes after SASL', async () => {
     for (const changed of [{ from: 'mercutio.example' }, { to: 'second.example' }, { from: '' }]) {
       const scene = await createScene()
