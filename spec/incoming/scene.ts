@@ -28,8 +28,11 @@ export const THEM = '192.0.2.2'
 const PORT = 5269
 const DIRECT = 5270
 
-const start = Date.UTC(2027, 0, 1)
-const authority = createAuthority({ now: start })
+/** When every scene begins. */
+export const START = Date.UTC(2027, 0, 1)
+const authority = createAuthority({ now: START })
+/** The authority that every scene trusts. */
+export const anchor = authority.certificate
 const never = new AbortController().signal
 
 export const STREAMS = "xmlns='jabber:server' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -216,7 +219,7 @@ function localServer(
 /** The receiving server montague.example, on the in-memory network, the test clock and the simulated Tls. */
 export async function createScene(options: SceneOptions = {}): Promise<Scene> {
   const { certificate: state = 'valid', authority: answer, ...given } = options
-  const clock = createTestClock(start)
+  const clock = createTestClock(START)
   const network = createNetwork({ clock })
   const events: [keyof FederationEvents, unknown][] = []
   const stanzas: Scene['stanzas'] = []
