@@ -66,7 +66,7 @@ describe('incoming/headers', () => {
     assert.equal(scene.reports[0]?.error?.step, 'open-stream')
   })
 
-  it('[RFC6120-4.9.1.2-a] answers a header error with header, error and closing tag in one write, and ends the connection', async () => {
+  it('[RFC6120-4.9.1.2-a] [RFC6120-4.9.2-a] answers a header error with one defined condition, between header and closing tag in one write, and ends the connection', async () => {
     for (const [text, condition] of [
       [header({ from: 'a b.example' }), 'improper-addressing'],
       [header({ from: 'user@capulet.example' }), 'improper-addressing'],
@@ -86,6 +86,16 @@ describe('incoming/headers', () => {
       caller.end()
       await caller.hear()
       assert.notEqual(caller.ended, 'no')
+    }
+  })
+
+  it('[RFC7622-4-a] answers a from with a local or a resource part with improper-addressing, in clear and inside TLS', async () => {
+    for (const from of ['juliet@capulet.example', 'capulet.example/balcony', 'juliet@capulet.example/balcony']) {
+      const clear = await (await createScene()).call()
+      assert.equal(errorIn(await clear.say(header({ from }))), 'improper-addressing')
+      const secured = await (await createScene()).call()
+      await secured.startTls(certificate('capulet.example'))
+      assert.equal(errorIn(await secured.say(header({ from }))), 'improper-addressing')
     }
   })
 

@@ -89,7 +89,7 @@ describe('incoming/stanzas', () => {
     })
   }
 
-  it('[SEC-ID-a] takes every spelling of the authenticated domain for that domain, in authorisation and in routing', async () => {
+  it('[SEC-ID-a] [ENG-NAME-b] takes every spelling of the authenticated domain for that domain, in authorisation and in routing', async () => {
     const { scene, caller } = await linked()
     for (const from of ['a@CAPULET.example', 'a@capulet.example.', 'a@ｃapulet.example', 'a@capulet。example']) {
       assert.equal(await caller.say(message(from)), '')

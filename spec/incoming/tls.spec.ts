@@ -143,6 +143,13 @@ describe('incoming/TLS', () => {
     assert.equal(scene.stanzas.length, 1)
   })
 
+  it('[XEP0368-d] neither offers nor follows starttls inside direct TLS', async () => {
+    const caller = await (await createScene()).call({ tls: 'direct' })
+    await caller.secure(certificate('capulet.example'), 'montague.example')
+    assert.doesNotMatch(await caller.say(header()), /starttls/)
+    assert.equal(await caller.say(STARTTLS), FAILURE)
+  })
+
   it('[ENG-CERT-a] shows the certificate of the server name, else of the to in clear, else of the default domain', async () => {
     const scene = await createScene()
     const chainOf = async (name: string): Promise<string | undefined> =>
