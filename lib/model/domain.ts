@@ -45,6 +45,7 @@ export function parseDomain(text: string): Domain | undefined {
 // Everything a host parser would treat as a delimiter, decode, or drop without a word (measured on node:url).
 const FORBIDDEN =
   /[\u0000-\u0020"&'/\\:<>?#@%[\]^`{|}~\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]/u
+const INVALID_A_LABEL = /(?:^|\.)xn--/
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?$/
 
 function canonicalDomain(text: string): Domain | undefined {
@@ -53,6 +54,8 @@ function canonicalDomain(text: string): Domain | undefined {
   if (!isHostName(ascii)) return undefined
   const unicode = domainToUnicode(ascii)
   if (unicode.length === 0 || domainToASCII(unicode) !== ascii) return undefined
+  // An A-label that stands for no U-label: Node 20 refuses it, Node 24 passes it on as it is.
+  if (INVALID_A_LABEL.test(unicode)) return undefined
   return unicode as Domain
 }
 

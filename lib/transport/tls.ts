@@ -30,20 +30,12 @@ export function nodeTls(): Tls {
  * arrives after the initiating entity's handshake is done, as an error of the secured duplex ([ENG-CERT-b]).
  */
 export function isCertificateAlert(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && CERTIFICATE_ALERTS.has(error.code)
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && CERTIFICATE_ALERT.test(error.code)
 }
 
-const CERTIFICATE_ALERTS: ReadonlySet<string> = new Set([
-  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-  'ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
-  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED',
-  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
-  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
-  'ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER',
-  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
-  'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED',
-  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'
-])
+// What stands between differs: OpenSSL 3.0 says SSLV3_ALERT where 3.5 says SSL/TLS_ALERT.
+const CERTIFICATE_ALERT =
+  /^ERR_SSL_.*_ALERT_(?:(?:BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|ILLEGAL_PARAMETER|UNKNOWN_CA|ACCESS_DENIED)$/
 
 class NodeContext implements TlsContext {
   readonly chain: readonly Buffer[]
