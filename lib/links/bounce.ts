@@ -1,8 +1,8 @@
 import { Element } from 'ltx'
 import type { FederationError } from '../errors.ts'
 import type { Stanza } from '../model/stanza.ts'
-
-const STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
+import { isBounceable } from '../rules/bounceable.ts'
+import { NS_STANZA_ERRORS } from '../xml/namespaces.ts'
 
 /**
  * The error stanza for a stanza that could not be sent (RFC 6120 §8.3): the same kind and id, the addresses swapped, the condition
@@ -15,7 +15,7 @@ export function bounce(stanza: Element | Stanza, error: FederationError): Elemen
   const element = stanza instanceof Element ? stanza : stanza.element
   const { type, id, from, to } = attributesOf(element)
   const name = element.getName()
-  if (type === 'error' || (name === 'iq' && type === 'result')) return undefined
+  if (!isBounceable(name, type)) return undefined
   const bounced = new Element(name, {
     type: 'error',
     ...(to === undefined ? {} : { from: to }),
@@ -23,8 +23,8 @@ export function bounce(stanza: Element | Stanza, error: FederationError): Elemen
     ...(id === undefined ? {} : { id })
   })
   const details = bounced.c('error', { type: error.stanzaErrorType })
-  details.c(error.stanzaCondition, { xmlns: STANZA_ERRORS })
-  details.c('text', { xmlns: STANZA_ERRORS, 'xml:lang': 'en' }).t(error.summary)
+  details.c(error.stanzaCondition, { xmlns: NS_STANZA_ERRORS })
+  details.c('text', { xmlns: NS_STANZA_ERRORS, 'xml:lang': 'en' }).t(error.summary)
   return bounced
 }
 

@@ -19,7 +19,7 @@ export interface Inherited {
 }
 
 // C0 and C1 controls and white space: in no namespace name that means well, and separators in other parsers.
-const NOT_IN_NAMESPACE = /[\u0000-\u0020\u007f-\u00a0\u2028\u2029]/u
+export const NOT_IN_NAMESPACE = /[\u0000-\u0020\u007f-\u00a0\u2028\u2029]/u
 
 /** The namespace that a declaration binds, refused where Namespaces in XML 1.0 §3 forbids the binding. `prefix` is '' for the default. */
 export function boundNamespace(prefix: string, value: string): string {

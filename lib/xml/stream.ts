@@ -5,6 +5,8 @@ import type { Limits } from '../model/settings.ts'
 import { Framer } from './framer.ts'
 import type { CloseFrame, ElementFrame, Frame, HeaderFrame } from './framer.ts'
 import { NS_STREAMS } from './namespaces.ts'
+import { Outbox } from './outbox.ts'
+import type { Taken } from './outbox.ts'
 import { receivedStreamError } from './stream-error.ts'
 import { streamErrorXml } from './writer.ts'
 
@@ -15,9 +17,6 @@ export interface XmlStreamOptions {
   /** Milliseconds to wait for the peer's closing tag, and again for the connection to end. */
   readonly closeTimeout: number
 }
-
-/** Called once when the socket took the bytes, or with the error that kept it from doing so. */
-export type Taken = (error: Error | undefined) => void
 
 const HEADER_BYTES = 16_384
 const CLOSING_TAG = '</stream:stream>'
@@ -31,10 +30,8 @@ export class XmlStream {
   readonly encrypted: boolean
   readonly #duplex: Duplex
   readonly #options: XmlStreamOptions
+  readonly #outbox: Outbox
   #framer: Framer
-  #outgoing: (string | Buffer)[] = []
-  #taken: Taken[] = []
-  #flushing: NodeJS.Immediate | undefined
   #failure: FederationError | undefined
   #news: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
   #closingSent = false
@@ -48,6 +45,7 @@ export class XmlStream {
   constructor(duplex: Duplex, options: XmlStreamOptions) {
     this.#duplex = duplex
     this.#options = options
+    this.#outbox = new Outbox(duplex)
     this.encrypted = options.encrypted
     this.#elementBytes = options.limits.preAuthBytes
     this.#framer = this.#newFramer()
@@ -64,26 +62,12 @@ export class XmlStream {
       if (taken !== undefined) setImmediate(taken, this.#failure ?? new FederationError('S2S_STREAM_CLOSED'))
       return
     }
-    this.#outgoing.push(data)
-    if (taken !== undefined) this.#taken.push(taken)
-    this.#flushing ??= setImmediate(() => this.flush())
+    this.#outbox.add(data, taken)
   }
 
   /** Hands what is queued to the socket now, in one write. */
   flush(): void {
-    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
-    this.#flushing = undefined
-    if (this.#outgoing.length === 0) return
-    const parts = this.#outgoing
-    const taken = this.#taken
-    this.#outgoing = []
-    this.#taken = []
-    const data = parts.every(part => typeof part === 'string')
-      ? parts.join('')
-      : Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
-    this.#duplex.write(data, error => {
-      for (const each of taken) each(error ?? undefined)
-    })
+    this.#outbox.flush()
   }
 
   /** Bytes that were written and that the peer has not yet taken. */
@@ -213,15 +197,11 @@ export class XmlStream {
   /** Drops the connection without a word: after a failed handshake, or when words no longer help. */
   abandon(): void {
     if (this.#released) return
-    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
-    this.#flushing = undefined
     this.#detached = true
-    const taken = this.#taken
-    this.#taken = []
-    this.#outgoing = []
     this.#duplex.destroy()
-    this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'we ended it' }))
-    for (const each of taken) each(this.#failure)
+    const error = this.#failure ?? new FederationError('S2S_STREAM_CLOSED', { detail: 'we ended it' })
+    this.#fail(error)
+    this.#outbox.clear(error)
   }
 
   #newFramer(): Framer {

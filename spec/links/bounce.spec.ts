@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Element } from 'ltx'
 import { ERRORS, FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
-import { bounce } from '../../lib/rules/bounce.ts'
+import { bounce } from '../../lib/links/bounce.ts'
 
 const STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
 const stanza = (name: string, type?: string): Element =>

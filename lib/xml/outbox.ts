@@ -1,0 +1,50 @@
+import type { Duplex } from 'node:stream'
+
+/** Called once when the socket took the bytes, or with the error that kept it from doing so. */
+export type Taken = (error: Error | undefined) => void
+
+/** Gathers what is written in one turn of the event loop, and hands it to the duplex in one write. */
+export class Outbox {
+  readonly #duplex: Duplex
+  #parts: (string | Buffer)[] = []
+  #taken: Taken[] = []
+  #flushing: NodeJS.Immediate | undefined
+
+  constructor(duplex: Duplex) {
+    this.#duplex = duplex
+  }
+
+  add(data: string | Buffer, taken?: Taken): void {
+    this.#parts.push(data)
+    if (taken !== undefined) this.#taken.push(taken)
+    this.#flushing ??= setImmediate(() => this.flush())
+  }
+
+  /** Writes what is there now. */
+  flush(): void {
+    const { parts, taken } = this.#empty()
+    if (parts.length === 0) return
+    this.#duplex.write(joined(parts), error => {
+      for (const each of taken) each(error ?? undefined)
+    })
+  }
+
+  /** Throws away what is there, and tells those who wait why. */
+  clear(error: Error): void {
+    for (const each of this.#empty().taken) each(error)
+  }
+
+  #empty(): { readonly parts: readonly (string | Buffer)[]; readonly taken: readonly Taken[] } {
+    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
+    this.#flushing = undefined
+    const gathered = { parts: this.#parts, taken: this.#taken }
+    this.#parts = []
+    this.#taken = []
+    return gathered
+  }
+}
+
+function joined(parts: readonly (string | Buffer)[]): string | Buffer {
+  if (parts.every(part => typeof part === 'string')) return parts.join('')
+  return Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
+}
