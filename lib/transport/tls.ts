@@ -136,7 +136,7 @@ async function begin(
     const context = await unlessAborted(choose(), signal)
     assertOpen(connection, signal)
     const socket = start(context)
-    tie(socket, connection)
+    tie(socket)
     return socket
   } catch (error) {
     connection.destroy()
@@ -189,15 +189,13 @@ function handshake(socket: TLSSocket, connection: Duplex, { ready, signal, ourSh
   })
 }
 
-/** From birth to the end: what ends one layer ends the other, and no error is without a listener. */
-function tie(socket: TLSSocket, connection: Duplex): void {
+/** What Node leaves open: it ends and destroys the connection beneath with the socket, and the socket with the connection. */
+function tie(socket: TLSSocket): void {
   socket.on('error', () => socket.destroy())
   // Where no tls.Server is around it, a receiving TLSSocket tells of a broken record by this event alone, and stays open.
   socket.on('_tlsError', (error: Error) => socket.destroy(error))
+  // Over a duplex that may be half open; over TCP it is so by itself.
   socket.on('end', () => socket.end())
-  socket.on('finish', () => connection.end())
-  socket.on('close', () => connection.destroy())
-  connection.on('close', () => socket.destroy())
 }
 
 /** The one place that reads the certificates of a peer, once: a second reading has lost them. They come in the order presented. */

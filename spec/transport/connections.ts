@@ -36,10 +36,6 @@ class MemorySide extends Duplex {
   other: MemorySide | undefined
   #taken: (() => void) | undefined
 
-  constructor() {
-    super({ allowHalfOpen: false })
-  }
-
   override _read(): void {
     const taken = this.#taken
     this.#taken = undefined
