@@ -44,9 +44,10 @@ describe('the documentation', () => {
 
   it('has examples that the compiler accepts', () => {
     const program = ts.createProgram([...files, ...declarations], { ...compilerOptions(), rewriteRelativeImportExtensions: false })
-    const problems = ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
-      const example = examples[files.indexOf(file?.fileName ?? '')]
-      return `${example?.page ?? file?.fileName ?? ''}:${example?.line ?? ''} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
+    const problems = examples.flatMap(({ page, line }, index) => {
+      const source = program.getSourceFile(files[index] ?? '')
+      const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+      return found.map(({ messageText }) => `${page}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`)
     })
     assert.deepEqual(problems, [])
   }).timeout(60_000)
