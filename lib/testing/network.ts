@@ -152,7 +152,12 @@ export function createNetwork(options: NetworkOptions = {}): Network {
     const taken = [...bound].some(other => other.port === port && sharesAddress(other, mine))
     if (taken) throw refuse('EADDRINUSE')
     bound.add(mine)
-    return { address, port, close: () => Promise.resolve(void bound.delete(mine)) }
+    // Never `::`, which would stand for the addresses of the real machine.
+    return {
+      address: address === '::' ? (host.addresses[0] ?? address) : address,
+      port,
+      close: () => Promise.resolve(void bound.delete(mine))
+    }
   }
 
   return {

@@ -22,11 +22,16 @@ export interface SimulatedTlsOptions {
 const PROTOCOL = 'xmpp-server'
 const CIPHER = 'simulated'
 
+// Reading keys costs more than the rest of a simulated negotiation, and specs use the same ones over and over.
+const CHAINS = new WeakMap<Credentials, readonly Buffer[]>()
+
 class SimulatedContext implements TlsContext {
   readonly chain: readonly Buffer[]
 
   constructor(credentials: Credentials) {
-    this.chain = readCredentials(credentials).chain
+    const chain = CHAINS.get(credentials) ?? readCredentials(credentials).chain
+    CHAINS.set(credentials, chain)
+    this.chain = chain
   }
 
   static chainOf(context: TlsContext | undefined): readonly Buffer[] {

@@ -186,6 +186,13 @@ describe('the in-memory network', () => {
     )
   })
 
+  it('names an address of its own where a listener is on all, never those of the real machine', async () => {
+    const listener = await createNetwork()
+      .transportFor([PADUA, '2001:db8::2'])
+      .listen({ host: '::', port: 0 }, () => undefined)
+    assert.equal(listener.address, PADUA)
+  })
+
   it('counts what is open, and who still holds it', async () => {
     const { network, initiating, receiving, listener } = await pair()
     assert.deepEqual([network.opened, network.wires.length, network.listening.length], [1, 1, 1])
