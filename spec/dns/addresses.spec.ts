@@ -24,12 +24,18 @@ function after(
   const state = { calledOff: false }
   const look = (signal: AbortSignal): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const timer = clock.setTimeout(() => (FederationError.is(outcome) ? reject(outcome) : resolve(outcome)), delay)
-      signal.addEventListener('abort', () => {
+      const onAbort = (): void => {
         state.calledOff = true
         timer.cancel()
         reject(new FederationError('S2S_ABORTED'))
-      })
+      }
+      const timer = clock.setTimeout(() => {
+        signal.removeEventListener('abort', onAbort)
+        if (FederationError.is(outcome)) reject(outcome)
+        else resolve(outcome)
+      }, delay)
+      if (signal.aborted) onAbort()
+      signal.addEventListener('abort', onAbort)
     })
   return Object.defineProperty({ look, calledOff: false }, 'calledOff', { get: () => state.calledOff })
 }
