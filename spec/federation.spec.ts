@@ -217,6 +217,20 @@ describe('a federation engine', () => {
     assert.equal(report.error?.code, 'S2S_TIMEOUT')
   })
 
+  it('serves a connection that was accepted elsewhere', async () => {
+    const b = await world.engine('b.example', { listen: false })
+    const reports: Promise<Report>[] = []
+    const door = await world.network.transportFor('192.0.2.77').listen({ host: '192.0.2.77', port: 5269 }, (connection, from) => {
+      reports.push(b.accept(connection, { address: from.address }))
+    })
+    const a = await world.engine('a.example', { overrides: { 'b.example': { host: '192.0.2.77' } } })
+    const link = await world.run(a.connect(pairOf('a.example', 'b.example')))
+    assert.equal(link.report.endpoint?.source, 'override')
+    const report = await reports[0]
+    assert.deepEqual([report?.level, report?.peer.direction, report?.peer.remote], ['sasl-external', 'incoming', 'a.example'])
+    await door.close()
+  })
+
   it('stops waiting when the caller aborts, and takes the negotiation of a probe with it', async () => {
     const a = await world.engine('a.example')
     world.network.zone.silence('_xmpp-server._tcp.b.example')

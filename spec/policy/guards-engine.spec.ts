@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { allowOnly, block, pin } from '../../lib/policy/guards.ts'
+import { forDomains, layer } from '../../lib/policy/layer.ts'
+import { policies } from '../../lib/policy/presets.ts'
+import { createWorld, pairOf } from '../world.ts'
+import type { World } from '../world.ts'
+
+const PAIR = pairOf('a.example', 'b.example')
+
+describe('guards on real engines', () => {
+  let world: World
+  beforeEach(() => {
+    world = createWorld()
+  })
+  afterEach(() => world.stop())
+
+  const selfSigned = (
+    name: string
+  ): { readonly domains: Record<string, { key: string | Buffer; cert: string | Buffer }>; readonly leaf256: string } => {
+    const credentials = world.authority.issue(name, { state: 'self-signed', now: world.clock.now() })
+    assert.ok(credentials)
+    const leaf256 = new X509Certificate(credentials.cert).fingerprint256.replaceAll(':', '').toLowerCase()
+    return { domains: { [name]: credentials }, leaf256 }
+  }
+
+  it('[SEC-PIN-a] let a pinned self-signed certificate authenticate, in both directions, and say that it was the pin', async () => {
+    const theirs = selfSigned('b.example')
+    const ours = selfSigned('a.example')
+    const b = await world.engine('b.example', { domains: theirs.domains, guards: [pin(['a.example'], [{ leaf256: ours.leaf256 }])] })
+    const incoming: unknown[] = []
+    b.on('pair-authenticated', ({ pair }) => incoming.push([pair.level, pair.peerIdentity]))
+    const a = await world.engine('a.example', {
+      domains: ours.domains,
+      guards: [pin(['b.example'], [{ leaf256: theirs.leaf256 }])],
+      policy: policies.ladder({ invalidCertificate: 'encrypt-only' })
+    })
+    const report = await world.run(a.probe(PAIR))
+    assert.equal(report.pairs[0]?.peerIdentity, 'pin')
+    assert.deepEqual(incoming[0], [report.level, 'pin'])
+  })
+
+  it('[SEC-PIN-a] refuse any other certificate of a pinned domain, even one that an authority vouches for, without any fallback', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example', { guards: [pin(['b.example'], [{ leaf256: 'ab'.repeat(32) }])] })
+    const report = await world.run(a.probe(PAIR))
+    assert.equal(report.level, undefined)
+    assert.equal(report.error?.code, 'S2S_CERTIFICATE')
+    assert.equal(report.trace.filter(entry => entry.step === 'connect').length, 1)
+  })
+
+  it('[SEC-DOWN-a] never reach a pinned domain in clear, whatever the policy would do', async () => {
+    await world.engine('b.example', { state: 'missing' })
+    const a = await world.engine('a.example', { guards: [pin(['b.example'], [{ leaf256: 'ab'.repeat(32) }])] })
+    assert.equal((await world.run(a.probe(PAIR))).level, undefined)
+  })
+
+  it('block a domain in both directions, before DNS and after the header', async () => {
+    const b = await world.engine('b.example')
+    const a = await world.engine('a.example', { guards: [block(['b.example', '*.evil.example'])] })
+    const outgoing = await world.run(a.probe(PAIR))
+    assert.equal(outgoing.error?.code, 'S2S_POLICY')
+    const incoming = await world.run(b.probe(pairOf('b.example', 'a.example')))
+    assert.equal(incoming.error?.code, 'S2S_STREAM_ERROR_RECEIVED')
+    assert.match(incoming.error.message, /policy-violation/)
+  })
+
+  it('allow only who is named', async () => {
+    await world.engine('b.example')
+    await world.engine('c.example')
+    const a = await world.engine('a.example', { guards: [allowOnly(['b.example'])] })
+    assert.equal((await world.run(a.probe(PAIR))).level, 'sasl-external')
+    assert.equal((await world.run(a.probe(pairOf('a.example', 'c.example')))).error?.code, 'S2S_POLICY')
+  })
+
+  it('apply where they are scoped, and policies likewise, by the remote domain', async () => {
+    await world.engine('b.example', { state: 'expired' })
+    await world.engine('c.example', { state: 'expired' })
+    const a = await world.engine('a.example', {
+      policy: layer(forDomains(['b.example'], policies.ladder({ invalidCertificate: 'encrypt-only' })), policies.strict())
+    })
+    assert.equal((await world.run(a.probe(PAIR))).level, 'tls-dialback')
+    assert.equal((await world.run(a.probe(pairOf('a.example', 'c.example')))).level, undefined)
+  })
+})
