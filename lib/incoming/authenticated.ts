@@ -1,7 +1,7 @@
 import { statusOf } from '../auth/evidence.ts'
 import type { Evidence } from '../auth/evidence.ts'
 import { FederationError } from '../errors.ts'
-import { pairKey } from '../model/domain.ts'
+import { domain, pairKey } from '../model/domain.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Downgrade, PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
@@ -45,6 +45,8 @@ export class AuthenticatedPairs {
   add(evidence: Evidence, open: OpenStream): void {
     const pair = statusOf(evidence)
     this.pairs.set(pairKey(pair.pair), pair)
+    // Every stanza names the sender again: what `parseDomain` works out each time, `domain` remembers.
+    domain(pair.pair.sender)
     open.stream.allowStanzas()
     const link = this.#link ?? this.#establish(pair, open)
     if (this.size > 1 && pair.level !== 'sasl-external') {
