@@ -166,7 +166,7 @@ export class ReceivedElement implements ElementFrame {
   #declarations(): ReadonlyMap<string, string> {
     const { defaultNamespace, lang } = this.#tag.inherited
     const declarations = new Map<string, string>()
-    if (!this.#tag.declaresDefault && defaultNamespace !== '') declarations.set('xmlns', defaultNamespace)
+    if (!this.#tag.declaresDefault) declarations.set('xmlns', defaultNamespace)
     for (const [prefix, namespace] of this.#tag.used ?? []) declarations.set(`xmlns:${prefix}`, namespace)
     if (lang !== undefined && this.#tag.spans.langTo === 0) declarations.set('xml:lang', lang)
     return declarations

@@ -112,14 +112,14 @@ class TreeWriter {
     if (this.#open.length >= DEEPEST) throw unserializable(`it is deeper than ${DEEPEST} elements`)
     const own = readAttributes(element)
     const scope = new WrittenScope(declaredPrefixes(own, parent?.prefixes), prefix => this.#outside(prefix))
-    const inTree = own.get('xmlns') ?? parent?.inTree ?? inheritedDefault(element)
-    const here = parent === undefined && inTree === '' && this.#onStream ? SERVER : inTree
+    const declared = own.get('xmlns') ?? parent?.inTree ?? inheritedDefault(element)
+    const here = parent === undefined && this.#onStream && !declared ? SERVER : (declared ?? '')
     const [prefix, local] = splitName(element.name)
     const namespace = prefix === '' ? here : scope.resolve(prefix)
     const content = this.#onStream && (parent?.content ?? true) && (namespace === SERVER || namespace === CLIENT)
-    const around = parent?.written ?? (this.#onStream ? SERVER : '')
+    const around = parent === undefined ? (this.#onStream ? SERVER : declared === undefined ? '' : undefined) : parent.written
     // A prefixed element leaves the default namespace to what is under it.
-    const written = content ? SERVER : prefix === '' || own.has('xmlns') ? here : around
+    const written = content ? SERVER : prefix === '' || own.has('xmlns') ? here : (around ?? here)
     const name = content ? local : element.name
     const attributes = writeAttributes(own, scope)
     this.#xml += `<${name}${written === around ? '' : ` xmlns="${escapeAttribute(written)}"`}${scope.declarations()}${attributes}`
@@ -236,12 +236,12 @@ function declaredPrefixes(own: ReadonlyMap<string, string>, outer: ReadonlyMap<s
   return prefixes ?? outer ?? new Map()
 }
 
-function inheritedDefault(element: Element): string {
+function inheritedDefault(element: Element): string | undefined {
   for (let outer = element.parent; outer !== null; outer = outer.parent) {
     const value = readAttributes(outer).get('xmlns')
     if (value !== undefined) return value
   }
-  return ''
+  return undefined
 }
 
 function inheritedPrefix(element: Element, prefix: string): string | undefined {
