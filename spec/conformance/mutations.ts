@@ -156,5 +156,33 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/outgoing/steps.ts',
     find: 'servername: asciiDomain(n.pair.target)',
     replace: "servername: n.attempt?.endpoint.host ?? ''"
+  },
+  {
+    rule: 'five entities are known, and no other is let through',
+    id: 'RFC6120-11.1-d',
+    file: 'lib/xml/references.ts',
+    find: "if (!PREDEFINED.has(this.#value)) throw restricted('a reference to an entity')",
+    replace: ''
+  },
+  {
+    rule: 'an overlong form is no UTF-8',
+    id: 'RFC6120-11.6-a',
+    file: 'lib/xml/characters.ts',
+    find: 'if (lead < 0xc2 || lead > 0xf4)',
+    replace: 'if (lead < 0xc0 || lead > 0xf4)'
+  },
+  {
+    rule: 'the limit of an element is exact',
+    id: 'ENG-XML-d',
+    file: 'lib/xml/framer.ts',
+    find: 'this.#stop = Math.min(this.#end, this.#start + most)',
+    replace: 'this.#stop = Math.min(this.#end, this.#start + most + 1)'
+  },
+  {
+    rule: 'two prefixes of one namespace do not make two attributes',
+    id: 'RFC6120-11.3-b',
+    file: 'lib/xml/attributes.ts',
+    find: 'if (seen.has(expanded)) throw twice()',
+    replace: ''
   }
 ]
