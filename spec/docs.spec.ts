@@ -31,15 +31,18 @@ const declarations = readdirSync(join(root, 'lib'), { recursive: true, encoding:
   .map(name => join(root, 'lib', name))
 
 describe('the documentation', () => {
-  // Below the repository, so that packages are found; in a folder that nothing else looks at.
-  const cache = join(root, 'node_modules', '.cache')
-  mkdirSync(cache, { recursive: true })
-  const folder = mkdtempSync(join(cache, 'docs-'))
-  const files = examples.map((example, index) => {
-    const file = join(folder, `example-${index}.mts`)
-    writeFileSync(file, fromSources(example.program))
-    return file
+  let folder = ''
+  let files: readonly string[] = []
+
+  before(() => {
+    // Below the repository, so that packages are found; in a folder that nothing else looks at.
+    const cache = join(root, 'node_modules', '.cache')
+    mkdirSync(cache, { recursive: true })
+    folder = mkdtempSync(join(cache, 'docs-'))
+    files = examples.map((_, index) => join(folder, `example-${index}.mts`))
+    for (const [index, { program }] of examples.entries()) writeFileSync(files[index] ?? '', fromSources(program))
   })
+
   after(() => rmSync(folder, { recursive: true }))
 
   it('has examples that the compiler accepts', () => {

@@ -6,7 +6,10 @@ import { run } from './process.ts'
 import { runHere } from './run-here.ts'
 
 describe('the predict command', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  let folder = ''
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  })
   after(() => rmSync(folder, { recursive: true }))
 
   const table = (rows: unknown): string => {

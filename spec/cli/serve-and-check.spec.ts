@@ -17,7 +17,10 @@ import type { Run, Running } from './process.ts'
 const LOOPBACK = '127.0.0.1'
 
 describe('serve and check, as two processes', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  let folder = ''
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  })
   let dns: DnsServer
   let served: Running
   /** Where the checking side listens, whenever it does: what DNS says is remembered for a while. */
@@ -180,7 +183,10 @@ describe('serve and check, as two processes', () => {
 })
 
 describe('serve', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  let folder = ''
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  })
   after(() => rmSync(folder, { recursive: true }))
   const configured = (config: object): string => {
     const file = join(folder, 'serve.json')

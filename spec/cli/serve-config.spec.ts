@@ -9,7 +9,10 @@ import { createAuthority } from '../../lib/testing/certificates.ts'
 const HASH = 'ab'.repeat(32)
 
 describe('the config file of serve', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  let folder = ''
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'xmpp-federation-'))
+  })
   const authority = createAuthority()
   const [own, other] = [authority.issue('a.example'), authority.issue('b.example')]
   const hosted = { cert: 'a.pem', key: 'a.key' }
