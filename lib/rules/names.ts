@@ -71,7 +71,7 @@ function isHostFor(presented: string, identity: Domain): boolean {
   if (!host.startsWith('*.')) return host === reference
   const parent = host.slice(2)
   // A wildcard is one whole label, and what it stands under has at least two: nobody owns a top-level domain's hosts.
-  if (parent.includes('*') || !parent.includes('.')) return false
+  if (!parent.includes('.')) return false
   return reference.slice(reference.indexOf('.') + 1) === parent && reference.includes('.')
 }
 

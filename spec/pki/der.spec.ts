@@ -4,6 +4,7 @@ import { SubjectAlternativeName } from '@peculiar/asn1-x509'
 import fc from 'fast-check'
 import { FederationError } from '../../lib/errors.ts'
 import type { CertificateFacts, PresentedName } from '../../lib/model/chain.ts'
+import { readSignatureHash } from '../../lib/pki/algorithms.ts'
 import { Certificate } from '../../lib/pki/certificate.ts'
 import { countTlvs, readAll, readObjectId, readOne, readUnsigned } from '../../lib/pki/der.ts'
 import { readAltNames } from '../../lib/pki/general-names.ts'
@@ -81,6 +82,25 @@ describe('a reader of DER', () => {
         refused(() => readUnsigned(hex(bad))),
         bad
       )
+  })
+})
+
+describe('the hash under a signature', () => {
+  const hashOf = (...parameters: Buffer[]): string =>
+    readSignatureHash(readOne(sequence(objectId('1.2.840.113549.1.1.10'), sequence(...parameters)), 0x30))
+  const hash = (oid: string): Buffer => sequence(objectId(oid))
+  const mask = (oid: string): Buffer => tlv(0xa1, sequence(objectId('1.2.840.113549.1.1.8'), hash(oid)))
+  const [sha256, sha512] = ['2.16.840.1.101.3.4.2.1', '2.16.840.1.101.3.4.2.3'] as const
+
+  it('of RSASSA-PSS is the weaker of its two, and SHA-1 where one is left out', () => {
+    assert.equal(hashOf(tlv(0xa0, hash(sha512)), mask(sha256)), 'sha256')
+    assert.equal(hashOf(tlv(0xa0, hash(sha256)), mask(sha512)), 'sha256')
+    assert.equal(hashOf(tlv(0xa0, hash(sha256))), 'sha1')
+    assert.equal(hashOf(mask(sha256)), 'sha1')
+    assert.equal(hashOf(), 'sha1')
+    assert.equal(readSignatureHash(readOne(sequence(objectId('1.2.840.113549.1.1.10')), 0x30)), 'sha1')
+    assert.equal(hashOf(tlv(0xa0, hash(sha256)), mask('1.2.3')), '1.2.3')
+    assert.equal(hashOf(tlv(0xa0, hash('1.2.3')), mask(sha256)), '1.2.3')
   })
 })
 
