@@ -49,7 +49,7 @@ const failure = (condition: SaslCondition, text?: string): SaslStep => ({
 })
 
 /** SASL EXTERNAL (RFC 4422 appendix A, XEP-0178 §3): the certificate is judged again when it counts, not only when it was offered. */
-export const external: ReceivingMechanism = {
+const external: ReceivingMechanism = {
   name: 'EXTERNAL',
   proof: 'sasl-external',
   isFor: () => true,
@@ -71,7 +71,7 @@ export const external: ReceivingMechanism = {
  * SASL PLAIN (RFC 4616) for a peer with which a password was agreed: only for the very domain it was agreed with, and only where
  * that domain's certificate authenticates it as well, so that the password is never sent to, or taken from, anyone else.
  */
-export const plain: ReceivingMechanism = {
+const plain: ReceivingMechanism = {
   name: 'PLAIN',
   proof: 'sasl-plain',
   isFor: context => context.password !== undefined,

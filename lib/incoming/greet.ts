@@ -102,7 +102,7 @@ function reopen(before: OpenStream, header: StreamHeader, n: IncomingNegotiation
 
 function hostedDomain(stage: Stage, { to }: StreamHeader, n: IncomingNegotiation): Domain {
   const { hosted } = n.server
-  // Servers from before RFC 6120 name nobody in clear; one that serves a single domain knows whom they mean.
+  // Servers from before RFC 6120 name nobody in clear; each of their keys names both domains again.
   const local = to ?? (stage.tls === undefined ? hosted.defaultDomain : undefined)
   if (local === undefined) throw n.refused('improper-addressing', "the stream header has no 'to'")
   if (!hosted.has(local)) throw n.refused('host-unknown', `${local} is not served here`)

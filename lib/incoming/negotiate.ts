@@ -46,6 +46,8 @@ async function secure(connection: Duplex, named: Domain | undefined, n: Incoming
     const contextFor = async (servername: string | undefined): Promise<TlsContext | undefined> =>
       (shown = await n.server.hosted.contextForServerName(servername, named))
     const secured = await n.server.tls.server(connection, { contextFor, signal })
+    // A handshake that ends just after its deadline belongs to nobody any more.
+    if (signal.aborted) secured.duplex.destroy()
     Object.assign(facts, secured.facts)
     const byName = secured.servername === undefined ? undefined : parseDomain(secured.servername)
     const asked = byName !== undefined && n.server.hosted.has(byName) ? byName : named
@@ -93,7 +95,7 @@ function act(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Tur
   const permission = permitted(kind, stateOf(open, n))
   switch (permission.kind) {
     case 'act':
-      return ACTIONS[kind](frame, open, n)
+      return ACTIONS[kind]?.(frame, open, n)
     case 'ignore':
       return undefined
     case 'starttls-failure':
@@ -111,16 +113,14 @@ function act(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Tur
 
 type Action = (frame: ElementFrame, open: OpenStream, n: IncomingNegotiation) => Turn
 
-const ACTIONS: Readonly<Record<ElementKind, Action>> = {
+/** What the table of `rules/permitted` ever lets through. */
+const ACTIONS: { readonly [K in ElementKind]?: Action } = {
   starttls: (_, open, n) => (open.acceptsTls ? startTls(open) : refuseTls(open, n)),
   auth: receiveSasl,
   'sasl-reply': receiveSasl,
   'dialback-key': receiveKey,
   'dialback-verify': receiveVerify,
-  stanza: receiveStanza,
-  'dialback-answer': () => undefined,
-  'prefixed-stanza': () => undefined,
-  unknown: () => undefined
+  stanza: receiveStanza
 }
 
 function stateOf(open: OpenStream, n: IncomingNegotiation): IncomingState {

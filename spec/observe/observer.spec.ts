@@ -8,7 +8,9 @@ import type { Link } from '../../lib/model/link.ts'
 import type { Logger, Metrics } from '../../lib/model/plugs.ts'
 import type { Peer } from '../../lib/model/policy.ts'
 import type { PairStatus, Report } from '../../lib/model/report.ts'
+import { CHANNELS } from '../../lib/observe/channels.ts'
 import { Listeners } from '../../lib/observe/listeners.ts'
+import { METRICS } from '../../lib/observe/metrics.ts'
 import { Observer } from '../../lib/observe/observer.ts'
 
 interface Line {
@@ -145,6 +147,13 @@ describe('observer', () => {
     observer.emit('warning', { error })
     assert.equal(lines.length, 2)
     assert.doesNotMatch(JSON.stringify(lines), /secret/)
+  })
+
+  it('has a channel of its own for each event, and a prefix for all channels and metrics', () => {
+    const channels = Object.values(CHANNELS)
+    assert.equal(new Set(channels).size, channels.length)
+    assert.ok(channels.every(name => name.startsWith('s2s:')))
+    assert.ok(Object.values(METRICS).every(name => name.startsWith('s2s_')))
   })
 
   it('counts negotiations, pairs by proof, and open links', () => {
