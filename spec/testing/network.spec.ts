@@ -258,6 +258,21 @@ describe('the in-memory network', () => {
     assert.deepEqual([there.ended, receiving.writable], [true, true])
   })
 
+  it('resets who writes on to an end that has ended and gone', async () => {
+    const network = createNetwork()
+    const padua = network.transportFor(PADUA, { allowHalfOpen: true })
+    const { initiating, receiving } = await connected(network.transportFor(VERONA), padua, { host: PADUA, port: 5269 })
+    const there = collect(receiving)
+    initiating.end()
+    await once(initiating, 'finish')
+    initiating.destroy()
+    await atRest()
+    assert.deepEqual([there.ended, there.error, there.closed], [true, undefined, false])
+    receiving.write('anyone?')
+    await atRest()
+    assert.deepEqual([there.error, there.closed, network.wires.length], ['ECONNRESET', true, 0])
+  })
+
   it('hands over copies: what a writer does with its buffer later is its own business', async () => {
     const { initiating, receiving } = await pair()
     const there = collect(receiving)
@@ -398,6 +413,29 @@ describe('faults of the in-memory network', () => {
         })
       }
     }
+
+  it('resets the sender of a cut although the other end does not read', async () => {
+    const { initiating } = await pair({ highWaterMark: 100 }, network => network.cut(PADUA, { how: 'reset', of: 'initiating', after: 200 }))
+    const here = collect(initiating)
+    for (const bytes of [120, 120]) initiating.write(Buffer.alloc(bytes))
+    await atRest()
+    assert.equal(here.error, 'ECONNRESET')
+  })
+
+  it('happens at the first of several places', async () => {
+    for (const places of [
+      [2, 5],
+      [5, 2]
+    ]) {
+      const { initiating, receiving } = await pair({}, network => {
+        for (const after of places) network.cut(PADUA, { how: 'fin', of: 'initiating', after })
+      })
+      const there = collect(receiving)
+      initiating.write('abcdefgh')
+      await atRest()
+      assert.equal(there.text, 'ab')
+    }
+  })
 
   it('happens as often as asked', async () => {
     const { network } = await pair()

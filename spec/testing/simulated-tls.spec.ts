@@ -286,13 +286,21 @@ describe('simulated TLS', () => {
     assert.deepEqual(await Promise.all([told(client), told(asServer(at))]), ['S2S_TLS_HANDSHAKE', 'S2S_CERTIFICATE_REFUSED'])
   })
 
+  it('cannot refuse a certificate of ours that it was not shown', async () => {
+    const at = await world(simulated)
+    const tls = simulatedTls({ protocol: 'TLS 1.2', refuses: 'bad-certificate' })
+    const context = tls.createContext(padua)
+    tls.server(at.receiving, { contextFor: () => Promise.resolve(context), signal: never }).catch(() => undefined)
+    assert.equal(await told(asClient(at, { context: undefined })), 'S2S_TLS_HANDSHAKE')
+  })
+
   it('does not take another alert for a refusal of our certificate', async () => {
     const at = await world(simulated)
     assert.equal(await told(refusing(at, 'TLS 1.2', 'internal-error')), 'S2S_TLS_HANDSHAKE')
   })
 
   it('finds out about bytes in clear between its records', async () => {
-    for (const noise of ['<presence/>', Buffer.from([23, 3, 3, 255, 255]), Buffer.from([22, 2, 0, 0, 1, 0])]) {
+    for (const noise of ['<presence/>', Buffer.from([23, 3, 3, 255, 255]), Buffer.from([23, 2, 0, 0, 1, 65])]) {
       const at = await world(simulated)
       const [ours] = await secured(at)
       const seen = watch(ours.duplex)
@@ -353,6 +361,17 @@ describe('simulated TLS', () => {
     const seen = watch(theirs.duplex)
     await atRest()
     assert.deepEqual([seen().text, seen().ended, at.network.wires.length], ['farewell', true, 0])
+  })
+
+  it('keeps what was sent for a reader that is slower than the end of the connection', async () => {
+    const at = await world(simulated, { highWaterMark: 1_000_000 })
+    const [ours, theirs] = await secured(at)
+    ours.duplex.resume().end('x'.repeat(100_000))
+    theirs.duplex.read(0)
+    await atRest()
+    const seen = watch(theirs.duplex)
+    await atRest()
+    assert.deepEqual([seen().text, seen().ended, at.network.wires.length], ['100000 bytes, 1 of them different', true, 0])
   })
 
   it('shows what is sent to the faults of the network, inside TLS too', async () => {
