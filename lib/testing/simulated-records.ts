@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream'
 const CHANGE_CIPHER_SPEC = 20
 export const ALERT = 21
 export const HANDSHAKE = 22
-export const APPLICATION_DATA = 23
+const APPLICATION_DATA = 23
 
 const HEADER_BYTES = 5
 const LARGEST_PAYLOAD = 16_384
