@@ -246,6 +246,7 @@ describe('the DNS resolver', () => {
       dns.fail('no-tcp')
       dns.fail('truncated')
       assert.equal((await rejection(srv())).code, 'S2S_DNS_FAILED')
+      assert.equal(dns.queries.length, 1)
     })
 
     it('again without EDNS where that is not known', async () => {

@@ -93,9 +93,10 @@ const OTHER = '203.0.113.7'
 describe('dialling an endpoint', () => {
   it('[RFC8305-a] reaches IPv4 within 300 ms when IPv6 is a black hole', async () => {
     const { dialled, clock, start } = dialling({ addresses: [SIX, FOUR], script: { [FOUR]: { accepts: 20 } } })
-    const { address } = await clock.run(dialled)
+    const { connection, address } = await clock.run(dialled)
     assert.deepEqual(address, { address: FOUR, port: 5269 })
     assert.equal(clock.now() - start, 270)
+    assert.ok(connection.listenerCount('error') > 0)
   })
 
   it('gives each address 250 ms before the next is tried beside it', async () => {
