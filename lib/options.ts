@@ -63,7 +63,9 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   /** Servers keep idle links from 10 minutes to an hour. */
   idle: 1_800_000,
   /** What Prosody and Openfire give a closing peer. */
-  close: 5_000
+  close: 5_000,
+  /** Half again the budget of a negotiation: only what waits for a second one in a row gets that old. */
+  queue: 90_000
 }
 
 /** Each limit with its reason. */
@@ -88,8 +90,13 @@ export const DEFAULT_LIMITS: Limits = {
   verificationsPerSender: 16,
   pairsPerStream: 256,
   /** SRV answers with a thousand targets are an attack. */
-  endpoints: 16
+  endpoints: 16,
+  /** A handshake takes about a millisecond of one core: a restart with thousands of pairs is no storm. */
+  negotiations: 64
 }
+
+/** A timer of Node's that is set for longer fires at once. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1
 
 const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
 
@@ -136,7 +143,7 @@ export function settingsFrom(options: FederationOptions): Settings {
   if (typeof options.domains !== 'object') throw bad('domains', 'is missing: an object from domain to credentials, or a KeyStore')
   checkSecret(options.dialbackSecret)
   return {
-    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
+    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1, LONGEST_TIMEOUT),
     limits: numbers('limits', options.limits, DEFAULT_LIMITS, key => LEAST[key] ?? 1),
     listen: listeners(options.listen),
     overrides: byDomain('overrides', options.overrides, checkOverride),
@@ -160,7 +167,8 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
   name: string,
   given: Partial<T> | undefined,
   defaults: T,
-  least: (key: keyof T) => number
+  least: (key: keyof T) => number,
+  most = Number.MAX_SAFE_INTEGER
 ): T {
   if (given === undefined) return defaults
   checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
@@ -170,6 +178,7 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
     if (value === undefined) continue
     if (!Number.isSafeInteger(value) || value < least(key))
       throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
+    if (value > most) throw bad(`${name}.${key}`, `is ${value}; it may be at most ${most}`)
     merged[key] = value
   }
   return merged
@@ -182,8 +191,7 @@ function listeners(given: FederationOptions['listen']): Settings['listen'] {
   return all.map((each: ListenOptions, index) => {
     checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
     if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
-    if (!isTlsKind(each.tls))
-      throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
+    if (!isTlsKind(each.tls)) throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
     return { ...each, tls: each.tls ?? 'starttls' }
   })
 }
@@ -214,8 +222,7 @@ function checkOverride(value: Override, where: string): void {
   if (typeof value.host !== 'string' || value.host === '') throw bad(`${where}.host`, 'is missing')
   if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535))
     throw bad(`${where}.port`, 'has to be a port number')
-  if (!isTlsKind(value.tls))
-    throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
+  if (!isTlsKind(value.tls)) throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
 }
 
 function isTlsKind(value: unknown): boolean {

@@ -25,6 +25,8 @@ export class OutgoingLink implements Link {
   readonly report: Report
   /** Resolves with the error that ended the link, or undefined for a polite end, when the connection is gone. */
   readonly closed: Promise<FederationError | undefined>
+  /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
+  readonly maxBytes: number | undefined
   readonly #stream: XmlStream
   readonly #server: LocalServer
   #idle: Timer
@@ -43,6 +45,7 @@ export class OutgoingLink implements Link {
     }
     this.since = server.clock.now()
     this.report = report
+    this.maxBytes = established.features.limits?.maxBytes
     this.#stream = stream
     this.#server = server
     this.#lastSent = this.since

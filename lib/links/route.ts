@@ -1,6 +1,7 @@
 import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
+import type { Timer } from '../model/plugs.ts'
 import type { Delivery } from '../model/stanza.ts'
 import { retryDelay } from '../rules/back-off.ts'
 import type { OutgoingLink } from './outgoing-link.ts'
@@ -9,6 +10,8 @@ import type { OutgoingLink } from './outgoing-link.ts'
 export interface Consignment {
   readonly xml: string | Buffer
   readonly size: number
+  /** When it was handed over, on the engine's clock. */
+  readonly since: number
   readonly sent: (delivery: Delivery) => void
   readonly failed: (error: FederationError) => void
 }
@@ -34,6 +37,7 @@ export class Route {
   #bounceUntil = 0
   #reason: FederationError | undefined
   #pumping = false
+  #ageing: Timer | undefined
   readonly #onEmpty: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial) {
@@ -68,6 +72,7 @@ export class Route {
     }
     this.#queue.push(consignment)
     this.#queuedBytes += consignment.size
+    this.#watchAge(consignment)
     if (this.#link?.usable === true) this.#pump(this.#link)
     else this.open().catch(() => undefined)
   }
@@ -93,7 +98,31 @@ export class Route {
     this.#tellEmpty()
   }
 
+  /** One timer for the oldest, not one for each. */
+  #watchAge(oldest: Consignment): void {
+    if (this.#ageing !== undefined) return
+    const { clock, timeouts } = this.#server
+    this.#ageing = clock.setTimeout(() => this.#dropOld(), Math.max(0, oldest.since + timeouts.queue - clock.now()))
+  }
+
+  #dropOld(): void {
+    this.#ageing = undefined
+    const { clock, timeouts } = this.#server
+    const young = this.#queue.findIndex(each => each.since + timeouts.queue > clock.now())
+    const old = this.#queue.splice(0, young < 0 ? this.#queue.length : young)
+    const error = new FederationError('S2S_TIMEOUT', { pair: this.pair, detail: `it waited for a link for ${timeouts.queue} ms` })
+    for (const each of old) {
+      this.#queuedBytes -= each.size
+      each.failed(error)
+    }
+    const [next] = this.#queue
+    if (next === undefined) this.#tellEmpty()
+    else this.#watchAge(next)
+  }
+
   #tellEmpty(): void {
+    this.#ageing?.cancel()
+    this.#ageing = undefined
     for (const tell of this.#onEmpty.splice(0)) tell()
   }
 
@@ -138,7 +167,8 @@ export class Route {
       const next = this.#queue.shift()
       if (next === undefined) return
       this.#queuedBytes -= next.size
-      link.send(next.xml, error => this.#taken(next, error))
+      if (next.size > (link.maxBytes ?? Infinity)) next.failed(tooLarge(next.size, link.maxBytes, this.pair))
+      else link.send(next.xml, error => this.#taken(next, error))
     }
     if (this.#queue.length === 0) this.#tellEmpty()
   }
@@ -159,9 +189,22 @@ export class Route {
     setImmediate(() => {
       const returned = this.#returned.splice(0)
       this.#queue.unshift(...returned)
-      for (const each of returned) this.#queuedBytes += each.size
+      for (const each of returned) {
+        this.#queuedBytes += each.size
+        this.#watchAge(each)
+      }
       if (this.#link?.usable === true) this.#pump(this.#link)
       else this.open().catch(() => undefined)
     })
   }
+}
+
+/** XEP-0478 §3: what the peer would end the stream for is refused here, and the stream goes on. */
+function tooLarge(size: number, most: number | undefined, pair: DomainPair): FederationError {
+  return new FederationError('S2S_LIMIT', {
+    pair,
+    detail: `${size} bytes, and the peer takes ${most ?? 0}`,
+    bounce: ['policy-violation', 'modify'],
+    temporary: false
+  })
 }

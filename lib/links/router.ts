@@ -9,6 +9,7 @@ import type { OutboundStanza } from './outbound-stanza.ts'
 import type { OutgoingLink } from './outgoing-link.ts'
 import { Route } from './route.ts'
 import type { Dial } from './route.ts'
+import { Turnstile } from './turnstile.ts'
 
 const ROUTES_BEFORE_SWEEP = 1024
 
@@ -16,13 +17,15 @@ const ROUTES_BEFORE_SWEEP = 1024
 export class Router {
   readonly #server: LocalServer
   readonly #dial: Dial
+  readonly #turnstile: Turnstile
   readonly #routes = new Map<string, Route>()
   #sweepAt = ROUTES_BEFORE_SWEEP
   #stopped: FederationError | undefined
 
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
-    this.#dial = dial
+    this.#turnstile = new Turnstile(server.limits.negotiations)
+    this.#dial = pair => this.#turnstile.pass(() => dial(pair))
   }
 
   /** Ends exactly once: how the stanza left, or why it did not. Not awaiting it ends no process. */
@@ -34,7 +37,7 @@ export class Router {
       }
       try {
         const { pair, xml, size } = this.#checked(stanza)
-        this.#routeOf(pair).send({ xml, size, sent: resolve, failed })
+        this.#routeOf(pair).send({ xml, size, since: this.#server.clock.now(), sent: resolve, failed })
       } catch (error) {
         failed(FederationError.from(error))
       }

@@ -14,6 +14,8 @@ export interface Timeouts {
   readonly idle: number
   /** Waiting for the peer's closing tag and for the socket to end. */
   readonly close: number
+  /** A stanza in the queue of its pair. */
+  readonly queue: number
 }
 
 /** Bounds on what a peer can make us hold. Sizes are bytes. */
@@ -31,6 +33,8 @@ export interface Limits {
   readonly verificationsPerSender: number
   readonly pairsPerStream: number
   readonly endpoints: number
+  /** Negotiations of outgoing links under way at once; further ones wait their turn. */
+  readonly negotiations: number
 }
 
 /** Which authorities may vouch for peers. */

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { Element } from 'ltx'
+import { FederationError } from '../../lib/errors.ts'
+import { policies } from '../../lib/policy/presets.ts'
+import { listenForPeers } from '../../lib/testing/scripted-connections.ts'
+import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
+import { createWorld, pairOf } from '../world.ts'
+import type { World } from '../world.ts'
+
+const inClear = policies.ladder({ tls: 'never' })
+
+async function rejection(promise: Promise<unknown>): Promise<FederationError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('it did not reject'),
+    (thrown: unknown) => thrown
+  )
+  assert.ok(FederationError.is(error), String(error))
+  return error
+}
+
+describe('the route of a pair', () => {
+  let world: World
+  let listener: PeerListener
+  const message = (id: string, text = ''): Element =>
+    new Element('message', { from: 'x@a.example', to: 'y@b.example', id }).c('body').t(text).root()
+
+  beforeEach(async () => {
+    world = createWorld()
+    listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+  })
+  afterEach(async () => {
+    await world.stop()
+    await listener.close()
+    assert.equal(world.clock.pendingTimers, 0)
+  })
+
+  it('[XEP0478-b] refuses what is too large for the peer, and goes on with the rest', async () => {
+    const a = await world.engine('a.example', { policy: inClear })
+    const sent = [message('1'), message('2', 'x'.repeat(20_000)), message('3')].map(each => a.send(each))
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({
+      dialback: 'with-errors',
+      other: `<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes><idle-seconds>abc</idle-seconds></limits>`
+    })
+    await peer.expect('result')
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    await peer.expect('message', undefined, { id: '1' })
+    await peer.expect('message', undefined, { id: '3' })
+    const error = await rejection(sent[1] ?? Promise.resolve())
+    assert.deepEqual([error.code, error.stanzaCondition, error.stanzaErrorType], ['S2S_LIMIT', 'policy-violation', 'modify'])
+    assert.equal(a.links().length, 1)
+    peer.close()
+  })
+
+  it('lets no stanza wait longer than the queue allows, and keeps the younger ones', async () => {
+    const a = await world.engine('a.example', { policy: inClear, timeouts: { queue: 5000 } })
+    const old = rejection(a.send(message('1')))
+    await world.clock.settle()
+    await world.clock.advance(3000)
+    const young = a.send(message('2'))
+    await world.clock.advance(2001)
+    const error = await old
+    assert.equal(error.code, 'S2S_TIMEOUT')
+    assert.match(error.message, /5000 ms/)
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result')
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    await peer.expect('message', undefined, { id: '2' })
+    assert.equal(await world.run(young), 'written')
+    peer.close()
+  })
+
+  it('waits its turn when as many negotiations are under way as may be', async () => {
+    const a = await world.engine('a.example', { policy: inClear, limits: { negotiations: 1 } })
+    world.network.zone.server('c.example', { addresses: ['192.0.2.200'] })
+    void a.send(message('1'))
+    const second = a.connect(pairOf('a.example', 'c.example'))
+    const first = await listener.accept()
+    await first.expectHeader({ to: 'b.example' })
+    await world.clock.settle()
+    assert.equal(listener.waiting, 0)
+    first.reset()
+    const next = await listener.accept()
+    await next.expectHeader({ to: 'c.example' })
+    next.reset()
+    await world.run(rejection(second))
+  })
+
+  it('says that it does not know, of what was handed to the socket when the connection broke; nothing else is in doubt', async () => {
+    const a = await world.engine('a.example', { policy: inClear })
+    const sent = a.send(message('1'))
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result')
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    assert.equal(await world.run(sent), 'written')
+    // Nobody reads any more: the socket's buffers fill, and what is in them breaks with the connection.
+    const stuck: Promise<unknown>[] = []
+    for (let turn = 0; turn < 10; turn += 1) {
+      for (let each = 0; each < 3; each += 1) stuck.push(a.send(message(`${turn}.${each}`, 'x'.repeat(10_000))))
+      await world.clock.settle()
+    }
+    peer.reset()
+    listener.serve(async again => {
+      await again.expectHeader()
+      again.reset()
+    })
+    const ends = await world.run(Promise.allSettled(stuck))
+    const codes = ends.map(end => (end.status === 'fulfilled' ? end.value : FederationError.from(end.reason).code))
+    assert.ok(codes.includes('S2S_IN_DOUBT'), codes.join())
+    assert.equal(ends.length, 30)
+    assert.ok(codes.lastIndexOf('written') < codes.indexOf('S2S_IN_DOUBT'), codes.join())
+  })
+})
