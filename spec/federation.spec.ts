@@ -186,6 +186,22 @@ describe('a federation engine', () => {
     assert.notEqual(a.links()[0]?.id, link?.id)
   })
 
+  it('[RFC6120-13.7.2.3-a] resets a link when the certificate that vouches for the peer expires', async () => {
+    await world.engine('b.example', { timeouts: { idle: 2 ** 31 - 1 } })
+    const a = await world.engine('a.example', { timeouts: { idle: 2 ** 31 - 1 } })
+    const link = await world.run(a.connect(pairOf('a.example', 'b.example')))
+    const notAfter = Date.parse(link.certificate?.notAfter ?? '')
+    const closed = new Promise(resolve => a.on('link-closed', resolve))
+    while (world.clock.now() < notAfter) {
+      assert.equal(a.links().length, 1)
+      await world.clock.advance(Math.min(2 ** 31 - 1, notAfter - world.clock.now()))
+      if (world.clock.now() < notAfter) await world.run(a.send(message('still there')))
+    }
+    await world.clock.advance(2000)
+    await world.run(closed)
+    assert.equal(a.links().length, 0)
+  })
+
   it('makes every downgrade visible: an event, a line in the report, a level on the link', async () => {
     await world.engine('b.example', { state: 'self-signed' })
     const warned: object[] = []

@@ -5,9 +5,9 @@ import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
-import type { Timer } from '../model/plugs.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
+import { Lifetime } from '../incoming/lifetime.ts'
 import { escapeText } from '../rules/escape.ts'
 import { NS_DIALBACK } from '../xml/namespaces.ts'
 import type { CloseFrame, ElementFrame } from '../xml/framer.ts'
@@ -29,7 +29,7 @@ export class OutgoingLink implements Link {
   readonly maxBytes: number | undefined
   readonly #stream: XmlStream
   readonly #server: LocalServer
-  #idle: Timer
+  readonly #lifetime: Lifetime
   #lastSent: number
   #open = true
   #closing: Promise<void> | undefined
@@ -49,7 +49,14 @@ export class OutgoingLink implements Link {
     this.#stream = stream
     this.#server = server
     this.#lastSent = this.since
-    this.#idle = this.#watchIdle(server.timeouts.idle)
+    this.#lifetime = new Lifetime({
+      clock: server.clock,
+      idle: server.timeouts.idle,
+      lastHeard: () => Math.max(this.#lastSent, stream.lastHeard),
+      notAfter: () => (evidence.peerIdentity === 'dns' ? undefined : tls?.verdict.notAfter),
+      onIdle: () => server.background(this.close()),
+      onExpiry: () => server.background(this.closeWith(expired()))
+    })
     this.closed = this.#run()
   }
 
@@ -102,7 +109,7 @@ export class OutgoingLink implements Link {
       return ours ? undefined : error
     } finally {
       this.#open = false
-      this.#idle.cancel()
+      this.#lifetime.end()
     }
   }
 
@@ -124,14 +131,9 @@ export class OutgoingLink implements Link {
       stream: 'unsupported-stanza-type'
     })
   }
+}
 
-  #watchIdle(delay: number): Timer {
-    const { clock, timeouts } = this.#server
-    return clock.setTimeout(() => {
-      const last = Math.max(this.#lastSent, this.#stream.lastHeard)
-      const left = last + timeouts.idle - clock.now()
-      if (left > 0) this.#idle = this.#watchIdle(left)
-      else this.#server.background(this.close())
-    }, delay)
-  }
+/** RFC 6120 §13.7.2.3. */
+function expired(): FederationError {
+  return new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' })
 }
