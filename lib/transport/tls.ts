@@ -154,7 +154,7 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 
 function assertOpen(connection: Duplex, signal: AbortSignal): void {
   if (signal.aborted) throw abortReason(signal)
-  if (connection.destroyed) throw failed('the connection was gone before it', connection.errored ?? undefined)
+  if (connection.destroyed || connection.readableEnded) throw failed('the connection was gone before it', connection.errored ?? undefined)
 }
 
 interface Handshake {

@@ -237,6 +237,17 @@ for (const carrier of CARRIERS)
       )
     })
 
+    it('rejects at once over a connection that the peer has ended', async () => {
+      const ends = await connected(carrier)
+      const ended = once(ends.receiving, 'end')
+      ends.initiating.end()
+      ends.receiving.resume()
+      await ended
+      assert.equal((await rejection(asServer(ends))).code, 'S2S_TLS_HANDSHAKE')
+      await gone(ends.receiving)
+      ends.initiating.destroy()
+    })
+
     it('takes a ClientHello that arrived while the context was being chosen', async () => {
       const ends = await connected(carrier)
       const client = asClient(ends)
