@@ -4,24 +4,17 @@ import type { LocalServer } from './auth/local-server.ts'
 import { ownCertificate } from './model/certificate.ts'
 import type { OwnCertificate } from './model/certificate.ts'
 import type { Domain } from './model/domain.ts'
-import type { Clock, SocketAddress } from './model/plugs.ts'
+import type { SocketAddress } from './model/plugs.ts'
 import type { Rulebook } from './model/policy.ts'
 import type { Observer } from './observe/observer.ts'
 import type { FederationOptions, Settings } from './options.ts'
 import { Judge } from './pki/judge.ts'
 import { complete } from './policy/complete.ts'
 import { dnsResolver } from './dns/resolver.ts'
+import { systemClock } from './dns/system-clock.ts'
 import { HostedDomains } from './transport/hosted.ts'
 import { tcpTransport } from './transport/tcp.ts'
 import { nodeTls } from './transport/tls.ts'
-
-const systemClock: Clock = {
-  now: () => Date.now(),
-  setTimeout(run, delay) {
-    const timer = setTimeout(run, delay)
-    return { cancel: () => clearTimeout(timer) }
-  }
-}
 
 /** The local server as the federation holds it. */
 export interface AssembledServer extends LocalServer {

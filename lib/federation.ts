@@ -1,8 +1,10 @@
+import { setMaxListeners } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Element } from 'ltx'
 import { createLocalServer } from './assemble.ts'
 import type { AssembledServer } from './assemble.ts'
 import { FederationError } from './errors.ts'
+import { unlessAborted } from './model/aborted.ts'
 import { domain } from './model/domain.ts'
 import type { DomainPair } from './model/domain.ts'
 import type { FederationEvents } from './model/events.ts'
@@ -37,7 +39,7 @@ export interface Federation {
   /**
    * Reads the credentials of every domain and begins to listen. Until then it can already send, but no server can dial back to it.
    *
-   * @throws FederationError `S2S_CONFIG` for unusable credentials, `S2S_CONNECT_FAILED` for an address that cannot be listened on
+   * @throws FederationError `S2S_CONFIG` for unusable credentials and for an address that cannot be listened on
    */
   start(): Promise<void>
   /**
@@ -78,10 +80,13 @@ class Engine implements Federation {
   readonly #links = new Set<Link>()
   readonly #stopped = new AbortController()
   #listening: readonly (Listener & ListeningAddress)[] = []
+  #starting: Promise<void> | undefined
   #ending: Promise<void> | undefined
 
   constructor(options: FederationOptions) {
     this.#settings = settingsFrom(options)
+    // Every negotiation listens to it.
+    setMaxListeners(0, this.#stopped.signal)
     this.#events = new Listeners((event, error) => observer.failed(event, error))
     const observer = new Observer({
       emit: (event, detail) => this.#events.emit(event, detail),
@@ -93,17 +98,23 @@ class Engine implements Federation {
     this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting ??= this.#begin()
+    return this.#starting
+  }
+
+  async #begin(): Promise<void> {
     this.#mustRun()
     await this.#readCredentials()
     const opened: (Listener & ListeningAddress)[] = []
     try {
-      for (const at of this.#settings.listen) opened.push(await this.#listen(at))
+      for (const at of this.#settings.listen) {
+        opened.push(await this.#listen(at))
+        this.#mustRun()
+      }
     } catch (cause) {
       await Promise.all(opened.map(each => each.close()))
-      throw FederationError.is(cause)
-        ? cause
-        : new FederationError('S2S_CONNECT_FAILED', { detail: `cannot listen: ${String(cause)}`, cause })
+      throw FederationError.is(cause) ? cause : new FederationError('S2S_CONFIG', { detail: `cannot listen: ${String(cause)}`, cause })
     }
     this.#listening = opened
   }
@@ -135,8 +146,9 @@ class Engine implements Federation {
   }
 
   accept(connection: Duplex, about: { readonly address?: string; readonly tls?: 'direct' } = {}): Promise<Report> {
-    this.#mustRun()
-    return this.#reception.accept(connection, about)
+    if (this.#ending === undefined) return this.#reception.accept(connection, about)
+    connection.on('error', () => undefined).destroy()
+    return Promise.reject(new FederationError('S2S_STOPPED'))
   }
 
   links(): readonly Link[] {
@@ -156,6 +168,11 @@ class Engine implements Federation {
   async #dial(pair: DomainPair): Promise<OutgoingLink> {
     const { report, established, error } = await this.#negotiate(pair, this.#server.rulebook(), undefined)
     if (established === undefined) throw error
+    if (this.#stopped.signal.aborted) {
+      const stopped = new FederationError('S2S_STOPPED', { pair })
+      this.#server.background(established.stream.end(stopped))
+      throw stopped
+    }
     const link = new OutgoingLink(createId(), established, report, this.#server)
     this.#keep(link)
     return link
@@ -202,6 +219,8 @@ class Engine implements Federation {
 
   async #end({ drain = false, signal }: { readonly drain?: boolean; readonly signal?: AbortSignal }): Promise<void> {
     const error = new FederationError('S2S_STOPPED')
+    // A start that is under way closes what it has opened.
+    await this.#starting?.catch(() => undefined)
     const closing = this.#listening.map(each => each.close())
     this.#listening = []
     if (drain) await unlessAborted(this.#router.drained(), signal).catch(() => undefined)
@@ -220,21 +239,4 @@ class Engine implements Federation {
 
 function parsedPair(pair: DomainPair): DomainPair {
   return { sender: domain(pair.sender), target: domain(pair.target) }
-}
-
-/** The caller stops waiting; what others wait for as well goes on. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work
-  work.catch(() => undefined)
-  if (signal.aborted) throw new FederationError('S2S_ABORTED', { cause: signal.reason })
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new FederationError('S2S_ABORTED', { cause: signal.reason }))
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-  }
 }

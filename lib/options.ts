@@ -91,8 +91,8 @@ export const DEFAULT_LIMITS: Limits = {
   pairsPerStream: 256,
   /** SRV answers with a thousand targets are an attack. */
   endpoints: 16,
-  /** A handshake takes about a millisecond of one core: a restart with thousands of pairs is no storm. */
-  negotiations: 64
+  /** A restart with many thousands of pairs is no storm, and silent domains, each of which holds a place for a while, do not use it up. */
+  negotiations: 1_024
 }
 
 /** A timer of Node's that is set for longer fires at once. */

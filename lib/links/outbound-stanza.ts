@@ -3,6 +3,7 @@ import { FederationError } from '../errors.ts'
 import { parseAddress } from '../model/address.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Stanza } from '../model/stanza.ts'
+import { NS_CLIENT, NS_SERVER } from '../xml/namespaces.ts'
 import { isStanzaName } from '../xml/stanza.ts'
 import { serialize } from '../xml/writer.ts'
 
@@ -27,6 +28,10 @@ export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
 function fromElement(element: Element): OutboundStanza {
   if (!isStanzaName(element.getName()))
     throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()}/> is not a message, a presence or an iq` })
+  const namespace = element.getNS()
+  if (namespace !== undefined && namespace !== NS_SERVER && namespace !== NS_CLIENT) {
+    throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()} xmlns='${namespace}'/> is not a stanza` })
+  }
   const from: unknown = element.attrs['from']
   const to: unknown = element.attrs['to']
   const xml = serialize(element)

@@ -24,7 +24,7 @@ export class Router {
 
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
-    this.#turnstile = new Turnstile(server.limits.negotiations)
+    this.#turnstile = new Turnstile({ most: server.limits.negotiations, patience: server.timeouts.negotiation, clock: server.clock })
     this.#dial = pair => this.#turnstile.pass(() => dial(pair))
   }
 

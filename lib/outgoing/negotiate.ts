@@ -5,7 +5,7 @@ import type { Attempt } from '../model/endpoint.ts'
 import type { CertificateUse } from '../model/level.ts'
 import type { Secured } from '../model/plugs.ts'
 import { firstAttempt, nextAttempt } from '../rules/next-attempt.ts'
-import { proofsToTry, untriedProofs } from '../rules/proofs.ts'
+import { proofsToTry, untriedProofs, whyNoProof } from '../rules/proofs.ts'
 import { describeProblems } from '../rules/sentences.ts'
 import { chooseTls } from '../rules/tls-choice.ts'
 import type { XmlStream } from '../xml/stream.ts'
@@ -53,9 +53,14 @@ async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): P
   if (attempt.endpoint.tls === 'direct' && n.ask.tls() === 'never') throw n.refused('negotiate-tls', 'tls')
   const connection = await n.step('connect', (facts, signal) => dial(attempt, n, facts, signal))
   if (attempt.endpoint.tls === 'direct') {
-    return await runSecured(await n.step('negotiate-tls', (facts, signal) => directTls(connection, n, facts, signal)), attempt, n, goal)
+    return await runSecured(
+      await n.step('negotiate-tls', (facts, signal) => directTls(connection, n, facts, signal), connection),
+      attempt,
+      n,
+      goal
+    )
   }
-  const clear = await n.step('open-stream', (facts, signal) => openStream(connection, false, n, facts, signal))
+  const clear = await n.step('open-stream', (facts, signal) => openStream(connection, false, n, facts, signal), connection)
   return await owning(clear.stream, n, async () => {
     const wish = n.ask.tls()
     const choice = chooseTls(wish, attempt, clear.features)
@@ -66,23 +71,26 @@ async function runAttempt<T>(attempt: Attempt, n: Negotiation, goal: Goal<T>): P
       return await runSecured(await n.step('negotiate-tls', (facts, signal) => startTls(clear, n, facts, signal)), attempt, n, goal)
     }
     if (wish !== 'never' && attempt.encryption === 'per-policy' && n.untried() > 0) throw n.failed('negotiate-tls', 'S2S_TLS_NOT_OFFERED')
-    n.skip(
-      'negotiate-tls',
-      attempt.encryption === 'none' ? 'reconnected-without-tls' : wish === 'never' ? 'policy-never' : 'tls-not-offered'
-    )
+    if (attempt.encryption === 'none') n.skip('negotiate-tls', 'reconnected-without-tls')
+    else if (wish === 'never') n.skip('negotiate-tls', 'policy-never')
+    else n.skip('negotiate-tls', 'tls-not-offered', 'absent')
     return await goal({ ...clear, tls: undefined }, attempt, n)
   })
 }
 
 /** Inside TLS nothing that was learned in clear counts. The certificate is judged before our first byte. */
 async function runSecured<T>(secured: Secured, attempt: Attempt, n: Negotiation, goal: Goal<T>): Promise<T> {
-  const { verdict, use } = await n.step('check-certificate', facts => {
-    facts.verdict = n.judge(secured.chain)
-    facts.use = n.ask.certificate(facts.verdict).answer
-    if (facts.use === 'reject') return rejectCertificate(secured.duplex, facts.verdict, n)
-    return Promise.resolve({ verdict: facts.verdict, use: facts.use })
-  })
-  const opened = await n.step('open-stream', (facts, signal) => openStream(secured.duplex, true, n, facts, signal))
+  const { verdict, use } = await n.step(
+    'check-certificate',
+    facts => {
+      facts.verdict = n.judge(secured.chain)
+      facts.use = n.ask.certificate(facts.verdict).answer
+      if (facts.use === 'reject') return rejectCertificate(secured.duplex, facts.verdict, n)
+      return Promise.resolve({ verdict: facts.verdict, use: facts.use })
+    },
+    secured.duplex
+  )
+  const opened = await n.step('open-stream', (facts, signal) => openStream(secured.duplex, true, n, facts, signal), secured.duplex)
   return await owning(opened.stream, n, async () => {
     checkFrom(opened.header, use === 'authenticate', n)
     return await goal({ ...opened, tls: { secured, verdict, use } }, attempt, n)
@@ -98,10 +106,12 @@ function rejectCertificate(connection: Duplex, verdict: CertificateVerdict, n: N
 /** The goal of a negotiation for stanzas: each proof that policy wants, the peer offers and the certificate allows; best first. */
 export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n) => {
   const { encrypted } = ready.stream
-  const wish = n.ask.proofs(encrypted, ready.tls?.use)
+  const wanted = n.ask.proofs(encrypted, ready.tls?.use)
+  const wish = wanted.answer
   const floor = n.ask.minimumLevel()
   const facts = n.proofFacts(ready, floor)
-  for (const { proof, outcome, code } of untriedProofs(wish, facts, attempt)) n.skip(proof, code, outcome)
+  const untried = untriedProofs(wish, facts, attempt)
+  for (const { proof, outcome, code } of untried) n.skip(proof, code, outcome)
   for (const proof of proofsToTry(wish, facts, attempt)) {
     n.position.proof = proof
     const proved = await n.step(proof, (facts: StepFacts<typeof proof>) => prove(proof, ready, n, facts))
@@ -112,7 +122,7 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
     n.position.streamLives = false
   }
   n.position.proof = undefined
-  throw n.failed('establish', 'S2S_NO_PROOF_LEFT')
+  throw n.failed('establish', whyNoProof(wanted, untried, floor, encrypted))
 }
 
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */

@@ -1,6 +1,8 @@
+import type { Duplex } from 'node:stream'
 import { FederationError } from '../errors.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
+import { abortReason } from '../model/aborted.ts'
 import type { CertificateVerdict, OwnCertificate } from '../model/certificate.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Attempt, Endpoint } from '../model/endpoint.ts'
@@ -85,12 +87,19 @@ export class Negotiation {
     Object.assign(this.position, { encrypted: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined })
   }
 
-  /** Runs one step under its deadline and writes it into the trace, whatever its end. */
-  async step<S extends Step, T>(step: S, run: (facts: StepFacts<S>, signal: AbortSignal) => Promise<T>): Promise<T> {
+  /**
+   * Runs one step under its deadline and writes it into the trace, whatever its end. A step that cannot begin any more destroys the
+   * connection that it was to own from then on.
+   */
+  async step<S extends Step, T>(step: S, run: (facts: StepFacts<S>, signal: AbortSignal) => Promise<T>, takesOver?: Duplex): Promise<T> {
     const startedAt = this.server.clock.now()
     const facts = emptyFacts(step, this)
     const deadline = new Deadline(this.server.clock, this.#stepTimeout(step), step, this.signal)
     try {
+      if (deadline.signal.aborted) {
+        takesOver?.destroy()
+        throw abortReason(deadline.signal)
+      }
       const result = await deadline.race(run(facts, deadline.signal))
       // A refusal that leaves the stream alive is an answer, not an exception.
       if (FederationError.is(result)) this.#enter(step, 'refused', result.code, facts, startedAt, result.message)
@@ -122,8 +131,8 @@ export class Negotiation {
     tlsQuietly: (): TlsWish => askTls(this.book, this.peer).answer,
     certificate: (verdict: CertificateVerdict): Decision<CertificateUse> =>
       this.#decided('certificate', askCertificate(this.book, this.peer, verdict)),
-    proofs: (encrypted: boolean, use: CertificateUse | undefined): readonly Proof[] =>
-      this.#answered('proofs', askProofs(this.book, this.peer, encrypted, use)),
+    proofs: (encrypted: boolean, use: CertificateUse | undefined): Decision<readonly Proof[]> =>
+      this.#decided('proofs', askProofs(this.book, this.peer, encrypted, use)),
     minimumLevel: (): SecurityLevel => {
       const floor = this.#floor ?? this.#answered('minimumLevel', askMinimumLevel(this.book, this.peer))
       this.#floor = floor

@@ -33,7 +33,8 @@ async function negotiated(n: Negotiation): Promise<Outcome> {
   }
 }
 
-function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, error: FederationError | undefined): Report {
+/** What a negotiation leaves behind. One that was for no link, such as a verification, has neither a level nor an error when it went well. */
+export function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, error: FederationError | undefined): Report {
   const level = established?.evidence.level
   const { name, options } = n.book.policy
   const base: Report = {
@@ -53,5 +54,5 @@ function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, 
         : { code: error.code, message: error.message, ...(error.step === undefined ? {} : { step: error.step }) },
     alternatives: []
   }
-  return level === 'sasl-external' ? base : { ...base, alternatives: alternativesOf(base, n.book) }
+  return level === 'sasl-external' || n.peer.purpose === 'verification' ? base : { ...base, alternatives: alternativesOf(base, n.book) }
 }

@@ -116,6 +116,7 @@ async function greet(stream: XmlStream, n: Negotiation, facts: StepFacts<'open-s
   facts.encrypted = stream.encrypted
   stream.write(headerXml({ from: sender, to: target, version: true, lang: 'en' }))
   const header = readHeader(await stream.readHeader())
+  facts.declaresDialback = header.dialback
   if (header.id !== undefined) facts.id = escapeText(header.id)
   if (header.from !== undefined) facts.from = header.from
   if (header.version !== undefined) facts.version = `${header.version.major}.${header.version.minor}`
@@ -190,7 +191,12 @@ function unexpected(frame: ElementFrame, expected: string): FederationError {
  * while the certificate itself vouches for the domain we asked for.
  */
 export function checkFrom(header: StreamHeader, authenticated: boolean, n: Negotiation): void {
-  if (header.from === undefined || header.from === n.pair.target || authenticated) return
+  if (header.from === undefined || header.from === n.pair.target) return
+  if (authenticated) {
+    const detail = `${n.pair.target} answers as ${header.from}; its certificate vouches for ${n.pair.target}, which counts`
+    n.server.observer.warn(n.fail('S2S_ADDRESS', { detail }))
+    return
+  }
   throw n.failed('open-stream', 'S2S_STREAM_ERROR_SENT', {
     detail: `the peer calls itself ${header.from}`,
     condition: 'undefined-condition',

@@ -2,11 +2,13 @@ import { askAuthority } from '../auth/dialback-initiating.ts'
 import type { VerificationRequest } from '../auth/dialback-initiating.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import { reversed } from '../model/domain.ts'
-import type { TraceEntry, VerifiedOver } from '../model/report.ts'
+import type { FederationError } from '../errors.ts'
+import type { VerifiedOver } from '../model/report.ts'
 import { createId } from './id.ts'
 import { negotiateOutgoing } from './negotiate.ts'
 import type { Goal } from './negotiate.ts'
 import { Negotiation } from './negotiation.ts'
+import { reportOf } from './outcome.ts'
 
 /** What the authoritative server said, and how far that can be relied on. */
 export interface Verification {
@@ -15,7 +17,6 @@ export interface Verification {
   readonly verifiedOver: VerifiedOver
   /** What the authoritative server presented, DER, leaf first: for the same-certificate comparison of XEP-0344. */
   readonly peerCertificate: readonly Buffer[]
-  readonly trace: readonly TraceEntry[]
 }
 
 /**
@@ -30,10 +31,19 @@ export async function verifyKey(request: VerificationRequest, server: LocalServe
   const n = new Negotiation(server, { id: createId(), pair, purpose: 'verification', ours, rulebook: server.rulebook(), signal })
   server.observer.emit('negotiation-started', { id: n.id, peer: n.peer })
   try {
-    return await negotiateOutgoing(n, asking(request))
-  } finally {
-    n.finish()
+    const verification = await negotiateOutgoing(n, asking(request))
+    conclude(n, undefined)
+    return verification
+  } catch (thrown) {
+    const error = n.asError(thrown)
+    conclude(n, error)
+    throw error
   }
+}
+
+function conclude(n: Negotiation, error: FederationError | undefined): void {
+  n.finish()
+  n.server.observer.emit('negotiation-ended', { id: n.id, report: reportOf(n, undefined, error) })
 }
 
 function asking(request: VerificationRequest): Goal<Verification> {
@@ -48,6 +58,6 @@ function asking(request: VerificationRequest): Goal<Verification> {
       return answer
     })
     n.server.background(ready.stream.end())
-    return { ...said, verifiedOver, peerCertificate: ready.tls?.secured.chain ?? [], trace: n.trace }
+    return { ...said, verifiedOver, peerCertificate: ready.tls?.secured.chain ?? [] }
   }
 }

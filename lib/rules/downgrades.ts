@@ -40,6 +40,6 @@ function whyInClear(trace: readonly TraceEntry[]): string {
       (entry.outcome === 'failed' || entry.outcome === 'refused')
   )
   if (failed?.message !== undefined) return failed.message
-  const skipped = trace.findLast(entry => entry.step === 'negotiate-tls' && entry.outcome === 'skipped')
+  const skipped = trace.findLast(entry => entry.step === 'negotiate-tls' && (entry.outcome === 'skipped' || entry.outcome === 'absent'))
   return SKIPPED[skipped?.code ?? ''] ?? 'TLS was not negotiated'
 }

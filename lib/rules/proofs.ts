@@ -1,6 +1,8 @@
 import type { OwnCertificate } from '../model/certificate.ts'
 import type { Attempt } from '../model/endpoint.ts'
+import { atLeast, levelOf } from '../model/level.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
+import type { Decision } from '../model/policy.ts'
 import type { StreamFeatures } from '../model/stream.ts'
 import { proofRefusal } from './clamps.ts'
 
@@ -68,4 +70,19 @@ function whyUntried(proof: Proof, wish: readonly Proof[], facts: ProofFacts, att
 
 function isOffered(proof: Proof, { features, namespaceDialback }: ProofFacts): boolean {
   return proof === 'dialback' ? features.dialback || namespaceDialback : features.mechanisms.includes(MECHANISMS[proof])
+}
+
+/** Why no proof is left, as exactly as can be told: all that policy wanted is below the floor, or is SASL that the peer does not offer. */
+export function whyNoProof(
+  wanted: Decision<readonly Proof[]>,
+  untried: readonly UntriedProof[],
+  floor: SecurityLevel,
+  encrypted: boolean
+): 'S2S_BELOW_FLOOR' | 'S2S_SASL_NOT_OFFERED' | 'S2S_NO_PROOF_LEFT' {
+  const asked = wanted.asked ?? wanted.answer
+  if (asked.length > 0 && asked.every(proof => !atLeast(levelOf(proof, encrypted), floor))) return 'S2S_BELOW_FLOOR'
+  const absent = untried.filter(each => each.outcome === 'absent').map(each => each.proof)
+  const isSaslOnly =
+    wanted.answer.length > 0 && wanted.answer.every(proof => proof !== 'dialback' && (absent.includes(proof) || proof === 'sasl-plain'))
+  return isSaslOnly && absent.includes('sasl-external') ? 'S2S_SASL_NOT_OFFERED' : 'S2S_NO_PROOF_LEFT'
 }

@@ -1,4 +1,6 @@
+import { setMaxListeners } from 'node:events'
 import { FederationError } from '../errors.ts'
+import { abortReason, unlessAborted } from '../model/aborted.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
 
 /** A signal that is aborted with `S2S_TIMEOUT` after a time on the engine's clock, or with its parent's reason before. */
@@ -7,10 +9,14 @@ export class Deadline {
   readonly #controller = new AbortController()
   readonly #timer: Timer
   readonly #parent: AbortSignal | undefined
-  readonly #onParent = (): void => this.#controller.abort(reasonOf(this.#parent))
+  readonly #onParent = (): void => {
+    if (this.#parent !== undefined) this.#controller.abort(abortReason(this.#parent))
+  }
 
   constructor(clock: Clock, milliseconds: number, what: string, parent: AbortSignal | undefined) {
     this.signal = this.#controller.signal
+    // One negotiation has as many steps and verifications under way as its limits allow: many listeners are no leak here.
+    setMaxListeners(0, this.signal)
     this.#parent = parent
     this.#timer = clock.setTimeout(
       () => this.#controller.abort(new FederationError('S2S_TIMEOUT', { detail: `${what} took more than ${milliseconds} ms` })),
@@ -22,28 +28,11 @@ export class Deadline {
 
   /** The result of the work, or the reason of the abort, whichever is first. Work that loses ends unheard. */
   async race<T>(work: Promise<T>): Promise<T> {
-    work.catch(() => undefined)
-    const { signal } = this
-    if (signal.aborted) throw reasonOf(signal)
-    let onAbort: (() => void) | undefined
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(reasonOf(signal))
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
-    try {
-      return await Promise.race([work, aborted])
-    } finally {
-      if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-    }
+    return await unlessAborted(work, this.signal)
   }
 
   cancel(): void {
     this.#timer.cancel()
     this.#parent?.removeEventListener('abort', this.#onParent)
   }
-}
-
-function reasonOf(signal: AbortSignal | undefined): FederationError {
-  const reason: unknown = signal?.reason
-  return FederationError.is(reason) ? reason : new FederationError('S2S_ABORTED', { cause: reason })
 }
