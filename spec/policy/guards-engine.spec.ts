@@ -49,7 +49,7 @@ describe('guards on real engines', () => {
     assert.equal(report.trace.filter(entry => entry.step === 'connect').length, 1)
   })
 
-  it('[SEC-DOWN-a] never reach a pinned domain in clear, whatever the policy would do', async () => {
+  it('never reach a pinned domain in clear, whatever the policy would do', async () => {
     await world.engine('b.example', { state: 'missing' })
     const a = await world.engine('a.example', { guards: [pin(['b.example'], [{ leaf256: 'ab'.repeat(32) }])] })
     assert.equal((await world.run(a.probe(PAIR))).level, undefined)
