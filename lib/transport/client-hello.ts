@@ -1,5 +1,5 @@
-/** What the first bytes of a connection say: more are needed, or this is all that will be learned from them. */
-export type ClientHello = 'incomplete' | { readonly servername: string | undefined }
+/** What the first bytes of a connection say: so many are needed at least, or this is all that will be learned from them. */
+export type ClientHello = { readonly needs: number } | { readonly servername: string | undefined }
 
 const HANDSHAKE = 22
 const CLIENT_HELLO = 1
@@ -7,6 +7,8 @@ const SERVER_NAME = 0
 const HOST_NAME = 0
 /** Bytes; real ones have a few hundred, 2 KiB with a post-quantum key. A longer one is left to OpenSSL, without a name. */
 const LONGEST = 16_384
+/** Real ones fill one record. Who spreads a message over many makes us read them all again for each. */
+const MOST_RECORDS = 8
 
 const NAMELESS: ClientHello = { servername: undefined }
 
@@ -17,7 +19,7 @@ const NAMELESS: ClientHello = { servername: undefined }
  */
 export function readClientHello(bytes: Buffer): ClientHello {
   const message = handshakeBytes(bytes)
-  if (message === 'incomplete') return message
+  if (typeof message === 'number') return { needs: message }
   try {
     return { servername: message === undefined ? undefined : serverNameIn(new Reader(message)) }
   } catch (error) {
@@ -26,14 +28,15 @@ export function readClientHello(bytes: Buffer): ClientHello {
   }
 }
 
-/** The body of the first handshake message, which may be spread over several records; undefined: it is no ClientHello. */
-function handshakeBytes(bytes: Buffer): Buffer | 'incomplete' | undefined {
+/** The body of the first handshake message, which may be spread over several records, or how many bytes that takes; undefined: it is no ClientHello. */
+function handshakeBytes(bytes: Buffer): Buffer | number | undefined {
   const fragments: Buffer[] = []
   let gathered = 0
   let needed = 4
   for (let at = 0; gathered < needed;) {
+    if (fragments.length === MOST_RECORDS) return undefined
     if (bytes.length > at && bytes[at] !== HANDSHAKE) return undefined
-    if (bytes.length < at + 5) return 'incomplete'
+    if (bytes.length < at + 5) return at + 5
     const length = bytes.readUInt16BE(at + 3)
     const fragment = bytes.subarray(at + 5, at + 5 + length)
     fragments.push(fragment)
@@ -45,7 +48,7 @@ function handshakeBytes(bytes: Buffer): Buffer | 'incomplete' | undefined {
       if (needed > LONGEST) return undefined
     }
     if (length === 0) return undefined
-    if (gathered < needed && fragment.length < length) return 'incomplete'
+    if (gathered < needed && fragment.length < length) return at + 5 + Math.min(length, fragment.length + needed - gathered)
     at += 5 + length
   }
   return Buffer.concat(fragments).subarray(4, needed)

@@ -103,14 +103,23 @@ async function server(connection: Duplex, { contextFor, signal }: Parameters<Tls
 /** Reads until the ClientHello is there, and puts it back for the handshake. */
 function serverNameAskedFor(connection: Duplex): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    let bytes: Buffer = Buffer.alloc(0)
+    const chunks: Buffer[] = []
+    let length = 0
+    let needs = 0
     const settle = (): void => void connection.off('readable', onReadable).off('end', onEnd).off('close', onEnd)
     const onReadable = (): void => {
       const chunk = connection.read() as Buffer | null
       if (chunk === null) return
-      bytes = Buffer.concat([bytes, chunk])
+      chunks.push(chunk)
+      length += chunk.length
+      // What cannot be enough is not looked at: single bytes must not cost a copy of all before them.
+      if (length < needs) return
+      const bytes = Buffer.concat(chunks)
       const hello = readClientHello(bytes)
-      if (hello === 'incomplete') return
+      if ('needs' in hello) {
+        needs = hello.needs
+        return
+      }
       settle()
       connection.unshift(bytes)
       resolve(hello.servername)

@@ -30,14 +30,36 @@ function inRecords(hello: Buffer, size: number): Buffer {
 describe('the server name of a ClientHello', () => {
   it('is read as soon as the last byte is there, and not before', async () => {
     const hello = await helloFor('shakespeare.example')
-    for (let length = 0; length < hello.length; length += 1) assert.equal(readClientHello(hello.subarray(0, length)), 'incomplete')
+    for (let length = 0; length < hello.length; length += 1) {
+      const read = readClientHello(hello.subarray(0, length))
+      assert.ok('needs' in read && read.needs > length && read.needs <= hello.length, `${length} bytes: ${JSON.stringify(read)}`)
+    }
     assert.deepEqual(readClientHello(hello), { servername: 'shakespeare.example' })
     assert.deepEqual(readClientHello(Buffer.concat([hello, Buffer.from('more')])), { servername: 'shakespeare.example' })
   })
 
   it('is read across records', async () => {
     const hello = await helloFor('shakespeare.example')
-    for (const size of [1, 2, 3, 7, 100]) assert.deepEqual(readClientHello(inRecords(hello, size)), { servername: 'shakespeare.example' })
+    for (const size of [100, 200, 1000]) assert.deepEqual(readClientHello(inRecords(hello, size)), { servername: 'shakespeare.example' })
+  })
+
+  it('is none when the message is spread over more records than anyone needs', async () => {
+    const hello = await helloFor('shakespeare.example')
+    for (const size of [1, 2, 7, 20]) assert.deepEqual(readClientHello(inRecords(hello, size)), NAMELESS)
+  })
+
+  it('is looked for a few times only, however small the pieces are that it comes in', async () => {
+    const hello = inRecords(await helloFor('shakespeare.example'), 100)
+    let looks = 0
+    let needs = 0
+    for (let length = 1; length <= hello.length; length += 1) {
+      if (length < needs) continue
+      looks += 1
+      const read = readClientHello(hello.subarray(0, length))
+      if (!('needs' in read)) break
+      needs = read.needs
+    }
+    assert.ok(looks <= 20, `${looks} looks`)
   })
 
   it('is none where none is sent', async () => {
@@ -67,7 +89,7 @@ describe('the server name of a ClientHello', () => {
         const bytes = Buffer.from(hello)
         for (const [at, value] of each) bytes[at] = value
         const read = readClientHello(bytes)
-        assert.ok(read === 'incomplete' || read.servername === undefined || read.servername.length <= bytes.length)
+        assert.ok('needs' in read || read.servername === undefined || read.servername.length <= bytes.length)
       }),
       { numRuns: 2000 }
     )
