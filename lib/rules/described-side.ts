@@ -17,7 +17,7 @@ import type { Offer } from './offer.ts'
 import { applyPins } from './pins.ts'
 import { describeProblems } from './sentences.ts'
 import { walk } from './walk.ts'
-import type { Met, MetProof, MetStream, World } from './walk.ts'
+import type { Met, MetProof, MetStream, World } from './world.ts'
 
 /** A side, read: what a walk needs to know of it. */
 export interface Party {
@@ -115,6 +115,12 @@ export class DescribedReceiver implements World {
       facts: { condition },
       lives: true,
       error: new FederationError('S2S_SASL_REFUSED', { condition, detail: `${mechanism}, ${condition}` })
+    }
+  }
+
+  restart(): Met<'open-stream'> {
+    return {
+      facts: { encrypted: true, from: this.#us.domain, version: '1.0', features: { ...NO_FEATURES, dialback: this.#offer.dialback } }
     }
   }
 

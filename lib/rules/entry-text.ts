@@ -32,6 +32,7 @@ export function entryText(entry: TraceEntry, report: Report): string | undefined
 
 const WHY: Readonly<Record<string, string>> = {
   'tls-not-offered': 'the peer does not offer TLS',
+  S2S_TLS_NOT_OFFERED: 'the peer does not offer TLS',
   'policy-never': 'policy does not want TLS',
   'not-offered': 'the peer does not offer it',
   'certificate-not-valid': 'the certificate of the peer authenticates nobody',

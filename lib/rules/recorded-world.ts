@@ -6,7 +6,7 @@ import type { Proof } from '../model/level.ts'
 import type { Admission, Step } from '../model/policy.ts'
 import type { Report, TraceEntry, VerifiedOver } from '../model/report.ts'
 import { NO_FEATURES } from '../model/stream.ts'
-import type { Met, MetProof, MetStream, World } from './walk.ts'
+import type { Met, MetProof, MetStream, World } from './world.ts'
 
 /** A fact that a replay would need and that nobody learned. It never leaves the rules. */
 export class UnknownFact extends Error {
@@ -85,6 +85,12 @@ export class RecordedWorld implements World {
     return { ...met(entry), lives: entry.outcome === 'refused' }
   }
 
+  restart(attempt: Attempt): Met<'open-stream'> {
+    const entries = this.#current?.entries ?? []
+    const begun = entries.flatMap(entry => (entry.step === 'open-stream' && entry.facts.encrypted ? [entry] : []))
+    return begun[1] === undefined ? unlearned('the stream after SASL', attempt) : met<'open-stream'>(begun[1])
+  }
+
   verify(attempt: Attempt, verifiedOver: VerifiedOver): Met<'dialback'> {
     const { facts, error } = met(this.#find(attempt, 'dialback', 'the answer of the authoritative server'))
     return { facts: { ...facts, verifiedOver }, ...(error === undefined ? {} : { error }) }
@@ -133,8 +139,9 @@ export class RecordedWorld implements World {
   }
 }
 
-function isTaken(entry: TraceEntry, step: Step): boolean {
-  return entry.step === step && entry.outcome !== 'skipped' && entry.outcome !== 'absent'
+/** Whether an entry tells what the peer did; what our own policy refused tells nothing of it. */
+function isTaken({ step, outcome, code }: TraceEntry, wanted: Step): boolean {
+  return step === wanted && outcome !== 'skipped' && outcome !== 'absent' && code !== 'S2S_POLICY'
 }
 
 function connectionsOf(trace: readonly TraceEntry[]): readonly Recorded[] {

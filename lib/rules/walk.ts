@@ -6,7 +6,6 @@ import { levelOf } from '../model/level.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
 import type { Admission, Decision, Peer, Rulebook, Step, StepFailure } from '../model/policy.ts'
 import type { PolicyFacts, TraceEntry, VerifiedOver } from '../model/report.ts'
-import type { StreamFeatures } from '../model/stream.ts'
 import { askAdmit, askAfterFailure, askCertificate, askMinimumLevel, askProofs, askTls, attemptClamps } from './decide.ts'
 import { isThenable } from './answers.ts'
 import { firstAttempt, nextAttempt, untriedEndpoints } from './next-attempt.ts'
@@ -15,40 +14,7 @@ import { policyFacts } from './policy-entry.ts'
 import { proofsToTry, untriedProofs } from './proofs.ts'
 import { describeProblems } from './sentences.ts'
 import { chooseTls } from './tls-choice.ts'
-
-type FactsOf<S extends TraceEntry['step']> = Extract<TraceEntry, { step: S }>['facts']
-
-/** What a step came to: its facts, and the error where it failed. */
-export interface Met<S extends Step> {
-  readonly facts: FactsOf<S>
-  readonly error?: FederationError
-}
-
-/** A stream as the peer opened it. */
-export interface MetStream extends Met<'open-stream'> {
-  readonly features: StreamFeatures
-}
-
-/** How the peer took a proof; `lives`: the stream goes on after a refusal. */
-export interface MetProof extends Met<Proof> {
-  readonly lives: boolean
-}
-
-/** The other side of a walk: what the peer would do, or what one is recorded to have done. */
-export interface World {
-  resolve(): Met<'resolve'>
-  connect(attempt: Attempt): Met<'connect'>
-  openStream(attempt: Attempt, encrypted: boolean): MetStream
-  negotiateTls(attempt: Attempt, requiredByPeer: boolean): Met<'negotiate-tls'>
-  /** Pins included, as the judge has them. */
-  certificate(attempt: Attempt): CertificateVerdict
-  prove(proof: Proof, attempt: Attempt, encrypted: boolean): MetProof
-  /** The call to the authoritative server, of a walk that is a verification. */
-  verify(attempt: Attempt, verifiedOver: VerifiedOver): Met<'dialback'>
-  readonly hasPassword: boolean
-  /** What an `admit` that takes its time is taken to have said. */
-  admitLater(): Admission
-}
+import type { FactsOf, Met, MetStream, World } from './world.ts'
 
 /** Where a walk ended. */
 export interface Walked {
@@ -101,7 +67,7 @@ class Walk {
   }
 
   #negotiate(): Pick<Walked, 'level' | 'verifiedOver'> {
-    if (this.#admit() === 'refuse') throw failure('S2S_POLICY', 'resolve')
+    if (this.#admit() === 'refuse') throw this.#failed('resolve', { endpoints: [], failures: [] }, failure('S2S_POLICY', 'resolve'))
     this.#endpoints = this.#step('resolve', this.#world.resolve()).endpoints
     let attempt = firstAttempt(this.#endpoints)
     while (attempt !== undefined) {
@@ -121,20 +87,20 @@ class Walk {
 
   #runAttempt(attempt: Attempt): Pick<Walked, 'level' | 'verifiedOver'> {
     const isDirect = attempt.endpoint.tls === 'direct'
-    if (isDirect && this.#tls() === 'never') throw failure('S2S_POLICY', 'negotiate-tls', 'the endpoint is for direct TLS')
+    if (isDirect && this.#tls() === 'never') throw this.#withoutTls('S2S_POLICY', 'the endpoint is for direct TLS')
     this.#step('connect', this.#world.connect(attempt))
     if (isDirect) return this.#runSecured(attempt)
     const clear = this.#openStream(attempt, false)
     const wish = this.#tls()
     const choice = chooseTls(wish, attempt, clear.features)
-    if (choice === 'give-up') throw failure('S2S_POLICY', 'negotiate-tls', 'one side requires TLS and the other goes without')
+    if (choice === 'give-up') throw this.#withoutTls('S2S_POLICY', 'one side requires TLS and the other goes without')
     if (choice === 'starttls') {
-      if (clear.features.starttls === 'absent' && clear.facts.version === undefined) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
+      if (clear.features.starttls === 'absent' && clear.facts.version === undefined) throw this.#withoutTls('S2S_TLS_NOT_OFFERED')
       return this.#runSecured(attempt)
     }
     const isFirstTry = wish !== 'never' && attempt.encryption === 'per-policy'
+    if (isFirstTry && this.#untried(attempt) > 0) throw this.#withoutTls('S2S_TLS_NOT_OFFERED')
     this.#leaveOutTls(isFirstTry ? 'tls-not-offered' : wish === 'never' ? 'policy-never' : 'reconnected-without-tls')
-    if (isFirstTry && this.#untried(attempt) > 0) throw failure('S2S_TLS_NOT_OFFERED', 'negotiate-tls')
     return this.#reach({ encrypted: false, use: undefined, opened: clear }, attempt)
   }
 
@@ -180,6 +146,8 @@ class Walk {
       const { lives, error, ...met } = this.#world.prove(proof, attempt, encrypted)
       if (error === undefined) {
         this.#step(proof, met)
+        // SASL begins the stream anew (RFC 6120 §6.4.6); dialback does not.
+        if (proof !== 'dialback') this.#step('open-stream', this.#world.restart(attempt))
         const level = levelOf(proof, encrypted)
         this.#step('establish', { facts: { level } })
         return level
@@ -188,7 +156,7 @@ class Walk {
       this.#enterFailed(proof, met.facts, located, lives)
       if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
     }
-    throw failure('S2S_NO_PROOF_LEFT', 'establish')
+    throw this.#failed('establish', {}, failure('S2S_NO_PROOF_LEFT', 'establish'))
   }
 
   #openStream(attempt: Attempt, encrypted: boolean): MetStream {
@@ -253,13 +221,24 @@ class Walk {
     return met.facts
   }
 
+  /** A failure that is our own decision, not something the peer did. */
+  #failed<S extends Step>(step: S, facts: FactsOf<S>, error: FederationError): FederationError {
+    this.#enterFailed(step, facts, error, false)
+    return error
+  }
+
+  #withoutTls(code: 'S2S_POLICY' | 'S2S_TLS_NOT_OFFERED', detail?: string): FederationError {
+    return this.#failed('negotiate-tls', { requiredByPeer: this.#position.tlsRequiredByPeer }, failure(code, 'negotiate-tls', detail))
+  }
+
   #leaveOutTls(code: 'tls-not-offered' | 'policy-never' | 'reconnected-without-tls'): void {
     const outcome = code === 'tls-not-offered' ? 'absent' : 'skipped'
     this.#enter({ step: 'negotiate-tls', outcome, code, facts: { requiredByPeer: this.#position.tlsRequiredByPeer } })
   }
 
   #enterFailed<S extends Step>(step: S, facts: FactsOf<S>, { code, fault, message }: FederationError, lives: boolean): void {
-    this.#enter(entryOf(step, facts, { outcome: lives || fault === 'policy' ? 'refused' : 'failed', code, message }))
+    const outcome = code === 'S2S_TLS_NOT_OFFERED' ? 'absent' : lives || fault === 'policy' ? 'refused' : 'failed'
+    this.#enter(entryOf(step, facts, { outcome, code, message }))
   }
 
   #enter(entry: Unplaced): void {

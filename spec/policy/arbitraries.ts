@@ -8,7 +8,7 @@ import type { Proof } from '../../lib/model/level.ts'
 import type { Admission, Guard, Policy } from '../../lib/model/policy.ts'
 import { NO_FEATURES } from '../../lib/model/stream.ts'
 import type { StreamFeatures } from '../../lib/model/stream.ts'
-import type { Met, MetProof, MetStream, World } from '../../lib/rules/walk.ts'
+import type { Met, MetProof, MetStream, World } from '../../lib/rules/world.ts'
 import { EXPIRED, SELF_SIGNED, VALID, endpoint, invalid } from '../rules/peers.ts'
 
 const verdicts: readonly CertificateVerdict[] = [
@@ -160,6 +160,10 @@ export class ScriptedServers implements World {
     const code =
       end === 'ok' ? 'ok' : end === 'closed' ? 'S2S_STREAM_CLOSED' : proof === 'dialback' ? 'S2S_DIALBACK_ERROR' : 'S2S_SASL_REFUSED'
     return { facts: proof === 'dialback' ? { encrypted } : {}, lives: end !== 'closed', ...failing(code) }
+  }
+
+  restart(): Met<'open-stream'> {
+    return { facts: { encrypted: true } }
   }
 
   verify(): Met<'dialback'> {
