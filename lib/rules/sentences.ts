@@ -2,7 +2,7 @@ import type { CertificateProblem, CertificateVerdict } from '../model/certificat
 import { escapeText } from './escape.ts'
 
 /** One problem as a clause that a stranger understands: "expired on 2026-01-01". */
-export function describeProblem(problem: CertificateProblem): string {
+function describeProblem(problem: CertificateProblem): string {
   switch (problem.kind) {
     case 'missing':
       return 'no certificate was presented'

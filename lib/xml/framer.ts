@@ -23,7 +23,7 @@ import { Scope } from './scope.ts'
 import type { Inherited } from './scope.ts'
 import { Supply } from './supply.ts'
 
-export type { CloseFrame, ElementFrame, Frame, HeaderFrame, Readdressing } from './frame.ts'
+export type { CloseFrame, ElementFrame, Frame, HeaderFrame } from './frame.ts'
 
 /** What a peer may make the framer hold. Sizes are bytes. */
 export interface FramerLimits {

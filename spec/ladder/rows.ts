@@ -3,7 +3,7 @@ import type { LadderOptions, Policy } from '../../lib/model/policy.ts'
 import type { Side } from '../../lib/model/side.ts'
 import { policies } from '../../lib/policy/presets.ts'
 
-export const STATES: readonly CertificateState[] = [
+const STATES: readonly CertificateState[] = [
   'valid',
   'self-signed',
   'expired',

@@ -104,7 +104,7 @@ export const anyPolicy: fc.Arbitrary<Policy> = fc.oneof(
   { weight: 2, arbitrary: erratic }
 )
 
-export const anyGuard: fc.Arbitrary<Guard> = fc
+const anyGuard: fc.Arbitrary<Guard> = fc
   .record({
     refuses: fc.constantFrom(false, false, false, false, true),
     tls: fc.boolean(),
@@ -122,7 +122,7 @@ export const anyGuard: fc.Arbitrary<Guard> = fc
     minimumLevel: () => minimumLevel
   }))
 
-export const anyGuards: fc.Arbitrary<readonly Guard[]> = fc.oneof(
+const anyGuards: fc.Arbitrary<readonly Guard[]> = fc.oneof(
   { weight: 8, arbitrary: fc.constant([]) },
   { weight: 2, arbitrary: fc.array(anyGuard, { minLength: 1, maxLength: 2 }) }
 )
