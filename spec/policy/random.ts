@@ -122,7 +122,7 @@ const anyGuard: fc.Arbitrary<Guard> = fc
     minimumLevel: () => minimumLevel
   }))
 
-const anyGuards: fc.Arbitrary<readonly Guard[]> = fc.oneof(
+export const anyGuards: fc.Arbitrary<readonly Guard[]> = fc.oneof(
   { weight: 8, arbitrary: fc.constant([]) },
   { weight: 2, arbitrary: fc.array(anyGuard, { minLength: 1, maxLength: 2 }) }
 )
