@@ -36,8 +36,9 @@ export interface CertificateFacts {
   readonly subject: string
   readonly issuer: string
   readonly subjectName: DistinguishedName
-  /** E-mail addresses in the subject: name constraints speak of them too. */
-  readonly subjectEmails: number
+  /** Common names and e-mail addresses in the subject name nobody, but name constraints speak of them too. */
+  readonly commonNames: readonly string[]
+  readonly subjectEmails: 'none' | 'some' | 'not-ia5'
   readonly version: number
   /** Subject and issuer are the same name. */
   readonly selfIssued: boolean

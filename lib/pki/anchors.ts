@@ -4,7 +4,7 @@ import { FederationError } from '../errors.ts'
 import { Certificate } from './certificate.ts'
 
 /** Where operating systems keep their bundle of trusted roots, one file each: Debian, Alpine, Fedora, RHEL, SUSE, the BSDs, macOS. */
-export const SYSTEM_BUNDLES: readonly string[] = [
+const SYSTEM_BUNDLES: readonly string[] = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
   '/etc/pki/tls/certs/ca-bundle.crt',

@@ -33,8 +33,8 @@ export class Certificate {
     this.fingerprint256 = createHash('sha256').update(der).digest('hex')
     this.subject = this.#envelope.subject
     this.issuer = this.#envelope.issuer
-    this.subjectKey = this.subject.rdns.join('\n')
-    this.issuerKey = this.issuer.rdns.join('\n')
+    this.subjectKey = JSON.stringify(this.subject.rdns)
+    this.issuerKey = JSON.stringify(this.issuer.rdns)
     this.notAfter = this.#envelope.notAfter
   }
 
@@ -49,6 +49,11 @@ export class Certificate {
 
   get spki256(): string {
     return createHash('sha256').update(this.#envelope.spki.raw).digest('hex')
+  }
+
+  isInTime(now: number): boolean {
+    const { notBefore, notAfter } = this.#envelope
+    return notBefore !== undefined && notAfter !== undefined && notBefore <= now && now < notAfter
   }
 
   /** What a check of this one's signatures counts: 1 for what takes a tenth of a millisecond, 2 for what takes up to ten times that. */
@@ -73,6 +78,7 @@ export class Certificate {
       subject: this.subject.text,
       issuer: this.issuer.text,
       subjectName: this.subject.rdns,
+      commonNames: this.subject.commonNames,
       subjectEmails: this.subject.emails,
       version,
       selfIssued: this.selfIssued,

@@ -21,6 +21,13 @@ const MOST_EXTENSIONS = 64
 // Critical or not, these ask for nothing that a chain without policy processing would have to do.
 const HARMLESS: ReadonlySet<string> = new Set(['2.5.29.14', '2.5.29.35', '2.5.29.32'])
 
+// OpenSSL obeys these even where they are not critical. Nobody here understands them, so a certificate with one is none of ours.
+const REFUSED: Readonly<Record<string, string>> = {
+  '1.3.6.1.5.5.7.1.14': 'proxyCertInfo',
+  '1.3.6.1.5.5.7.1.7': 'ipAddrBlocks',
+  '1.3.6.1.5.5.7.1.8': 'autonomousSysIds'
+}
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 type Found = Writable<ExtensionFacts>
 
@@ -83,7 +90,9 @@ export function readExtensions(extensions: Buffer | undefined, budget: DecodeBud
     seen.add(one.oid)
     const decode = DECODERS[one.oid]
     if (decode === undefined) {
-      if (one.critical && !HARMLESS.has(one.oid)) unknown.push(one.oid)
+      const refused = REFUSED[one.oid]
+      if (refused !== undefined) defects.push(`${refused} is not for servers`)
+      else if (one.critical && !HARMLESS.has(one.oid)) unknown.push(one.oid)
       continue
     }
     attempt(defects, label, () => decode(found, one.value, budget))

@@ -61,25 +61,29 @@ export class Judge {
   judge(chain: readonly Buffer[], identity: Domain, now: number, pins: readonly Pin[] | undefined): CertificateVerdict {
     if (chain.length === 0) return MISSING_CERTIFICATE
     try {
-      return judgeCertificate(this.#pathOf(considered(chain), identity), identity, now, pins)
+      return judgeCertificate(this.#pathOf(considered(chain), identity, now), identity, now, pins)
     } catch (error) {
       const detail = `the certificate cannot be judged: ${FederationError.from(error).message}`
       return { ...MISSING_CERTIFICATE, problems: [{ kind: 'constraint', detail }] }
     }
   }
 
-  #pathOf(chain: readonly Buffer[], identity: Domain): ChainFacts {
+  #pathOf(chain: readonly Buffer[], identity: Domain, now: number): ChainFacts {
     const matching = [...this.#scopes.entries()].filter(([, scope]) => scope.patterns.matches(identity))
     const only = matching.some(([, scope]) => scope.only)
     const key = `${only ? 'only' : 'also'} ${matching.map(([at]) => at).join()} ${digestOf(chain)}`
     const kept = this.#paths.get(key)
-    // Put back last, so that the first of the map is the one longest unused.
-    if (kept !== undefined) this.#paths.delete(key)
-    const path = kept ?? findPath(chain, [...matching.map(([, scope]) => scope.anchors), ...(only ? [] : [this.#default()])])
-    this.#paths.set(key, path)
+    if (kept !== undefined) return kept
+    const anchors = [...matching.map(([, scope]) => scope.anchors), ...(only ? [] : [this.#default()])]
+    const { facts, timeless } = findPath(chain, anchors, now)
+    if (timeless) this.#keep(key, facts)
+    return facts
+  }
+
+  #keep(key: string, facts: ChainFacts): void {
     const [oldest] = this.#paths.keys()
-    if (this.#paths.size > MOST_PATHS_KEPT && oldest !== undefined) this.#paths.delete(oldest)
-    return path
+    if (this.#paths.size >= MOST_PATHS_KEPT && oldest !== undefined) this.#paths.delete(oldest)
+    this.#paths.set(key, facts)
   }
 }
 

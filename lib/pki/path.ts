@@ -9,29 +9,37 @@ const MOST_CHECKS = 16
 const MOST_PRESENTED = 256
 const MOST_PRESENTED_BYTES = 262_144
 const MOST_LOOKS = 64
-const MOST_TLVS = 512
+const MOST_TLVS = 384
+
+/** A path, and whether `now` had a say in it: then it is not to be kept. */
+export interface FoundPath {
+  readonly facts: ChainFacts
+  readonly timeless: boolean
+}
 
 /**
- * Finds the one linear path from the leaf towards an anchor, without ever trying a second: at each step the first certificate
- * that has the issuer's name and made the signature, anchors before presented ones. Bounded whatever is presented: at most 8
- * certificates in the path, each once, 16 signature checks (costly ones count twice), and
- * 64 candidates.
+ * Finds the one linear path from the leaf towards an anchor, without ever trying a second: the issuer is taken by name and key
+ * identifiers, from the anchors before what was presented, as OpenSSL takes it, and must then have signed. Bounded whatever is
+ * presented: at most 8 certificates in the path, each once, 16 signature checks (costly ones count twice), 64 candidates.
+ *
+ * @param now milliseconds since the epoch: of two presented certificates that fit, one in its dates goes first
  */
-export function findPath(chain: readonly Buffer[], anchors: readonly Anchors[]): ChainFacts {
+export function findPath(chain: readonly Buffer[], anchors: readonly Anchors[], now: number): FoundPath {
   const [first = Buffer.alloc(0), ...others] = considered(chain)
   let leaf: Certificate
   try {
     leaf = new Certificate(first)
   } catch (error) {
     const fingerprint256 = createHash('sha256').update(first).digest('hex')
-    return { fingerprint256, spki256: undefined, path: [], end: 'no-issuer', defects: [`the certificate: ${reasonOf(error)}`] }
+    const defects = [`the certificate: ${reasonOf(error)}`]
+    return { facts: { fingerprint256, spki256: undefined, path: [], end: 'no-issuer', defects }, timeless: true }
   }
-  const search = new Search(anchors, readable(others))
+  const search = new Search(anchors, readable(others), now)
   const end = search.climb(leaf)
   const budget = { left: MOST_TLVS }
   const path = search.path.map(one => one.facts(budget))
   const defects = [...search.defects, ...unfitIssuers(path, search.unfit)]
-  return { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects }
+  return { facts: { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects }, timeless: search.timeless }
 }
 
 /** Why an issuer does not fit, where neither its key usage nor the encoding of either says it already: the key identifiers. */
@@ -49,14 +57,17 @@ class Search {
   /** Places in the path of issuers that signed, but that node:crypto takes for none. */
   readonly unfit = new Set<number>()
   readonly defects: string[] = []
+  timeless = true
   readonly #anchors: readonly Anchors[]
   readonly #presented: readonly Certificate[]
+  readonly #now: number
   readonly #looked = new Set<Certificate>()
   #checksLeft = MOST_CHECKS
 
-  constructor(anchors: readonly Anchors[], others: readonly Certificate[]) {
+  constructor(anchors: readonly Anchors[], others: readonly Certificate[], now: number) {
     this.#anchors = anchors
     this.#presented = others
+    this.#now = now
   }
 
   climb(leaf: Certificate): PathEnd {
@@ -73,15 +84,27 @@ class Search {
   }
 
   #issuerOf(current: Certificate): Certificate | undefined {
-    const named = [
-      ...this.#anchors.flatMap(anchors => anchors.named(current.issuerKey)),
-      ...this.#presented.filter(one => one.subjectKey === current.issuerKey)
-    ].filter(one => !this.path.some(used => used.fingerprint256 === one.fingerprint256))
-    const fitting = named.filter(one => this.#mayHaveIssued(one, current))
-    const issuer = fitting.find(one => this.#hasSigned(one, current))
-    if (issuer !== undefined) return issuer
-    // One that signed although its key usage or identifiers speak against it makes a better verdict than "no issuer".
-    const unfit = named.find(one => this.#looked.has(one) && !fitting.includes(one) && this.#hasSigned(one, current))
+    const unused = (one: Certificate): boolean => !this.path.some(used => used.fingerprint256 === one.fingerprint256)
+    const trusted = this.#anchors.flatMap(anchors => anchors.named(current.issuerKey)).filter(unused)
+    const presented = this.#presented.filter(one => one.subjectKey === current.issuerKey && unused(one))
+    const fits = (one: Certificate): boolean => this.#mayHaveIssued(one, current)
+    const fitting = trusted.filter(fits)
+    const candidates = fitting.length > 0 ? fitting : this.#preferred(presented.filter(fits))
+    const issuer = candidates.find(one => this.#hasSigned(one, current))
+    return issuer ?? this.#unfitIssuerOf(current, [...trusted, ...presented])
+  }
+
+  /** Who presents several that fit has to begin with the right one: OpenSSL tries no second, and what it refuses is not accepted here. */
+  #preferred(fitting: readonly Certificate[]): Certificate[] {
+    if (fitting.length > 1) this.timeless = false
+    const latest = fitting.toSorted((a, b) => (b.notAfter ?? 0) - (a.notAfter ?? 0))
+    const one = fitting.find(each => each.isInTime(this.#now)) ?? latest[0]
+    return one === undefined ? [] : [one]
+  }
+
+  /** One that signed although its key usage or identifiers speak against it makes a better verdict than "no issuer". */
+  #unfitIssuerOf(current: Certificate, named: readonly Certificate[]): Certificate | undefined {
+    const unfit = named.find(one => this.#looked.has(one) && !one.mayHaveIssued(current) && this.#hasSigned(one, current))
     if (unfit !== undefined) this.unfit.add(this.path.length)
     return unfit
   }

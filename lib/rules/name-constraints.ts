@@ -17,10 +17,13 @@ export function nameConstraintViolations(
 ): { readonly issuer: CertificateFacts; readonly violation: string }[] {
   if (path.every(one => one.nameConstraints === undefined)) return []
   // Certificates that a CA gave itself for a new key are exempt, the leaf never.
-  const names = path.map((one, at) => (at > 0 && one.selfIssued ? [] : constrainedNames(one)))
+  const exempt = (one: CertificateFacts, at: number): boolean => at > 0 && one.selfIssued
+  const names = path.map((one, at) => (exempt(one, at) ? [] : [...constrainedNames(one), ...(at === 0 ? commonNameHosts(one) : [])]))
+  const odd = path.map((one, at) => !exempt(one, at) && one.subjectEmails === 'not-ia5')
   return path.flatMap((issuer, at) => {
     if (at === 0 || issuer.nameConstraints === undefined) return []
     const violations = names.slice(0, at).flatMap(below => violationsOf(issuer.nameConstraints ?? NONE, below).slice(0, MOST_TOLD))
+    if (odd.slice(0, at).includes(true)) violations.push('does not permit an e-mail address in a string of another type')
     return [...new Set([...unknownForms(issuer.nameConstraints), ...violations])].map(violation => ({ issuer, violation }))
   })
 }
@@ -58,8 +61,17 @@ interface Constrained {
 function constrainedNames(facts: CertificateFacts): Constrained[] {
   const list = facts.names.flatMap(constrainedName)
   if (facts.subjectName.length > 0) list.push({ kind: 'directory', value: '', rdns: facts.subjectName, text: facts.subject })
-  if (facts.subjectEmails > 0) list.push({ kind: 'email', value: '', rdns: [], text: facts.subject })
+  if (facts.subjectEmails !== 'none') list.push({ kind: 'email', value: '', rdns: [], text: facts.subject })
   return list
+}
+
+const HOST_LIKE = /^[\w-]+(\.[\w-]+)+\.?$/
+
+// A common name is no identity here, but others take it for one where no dNSName is: it has to keep within what is permitted.
+function commonNameHosts(leaf: CertificateFacts): Constrained[] {
+  if (leaf.names.some(name => name.kind === 'dns')) return []
+  const hosts = leaf.commonNames.filter(text => HOST_LIKE.test(text))
+  return hosts.map(text => ({ kind: 'dns', value: text.replace(/\.$/, '').toLowerCase(), rdns: [], text: `CN=${text}` }))
 }
 
 function constrainedName(name: PresentedName): Constrained[] {

@@ -13,6 +13,9 @@ export function contentChains(): Chain[] {
   return [...keys(), ...signatures(), ...purposes(), ...authorities(), ...names(), ...constraints(), ...extensions()]
 }
 
+const EMAIL = '1.2.840.113549.1.9.1'
+const attribute = (oid: string, tag: number, text: string): Buffer =>
+  sequence(tlv(0x31, sequence(objectId(oid), tlv(tag, Buffer.from(text)))))
 const under = (wishes: Wishes): Issued[] => [leaf(middle, wishes), middle]
 const through = (wishes: Wishes): Issued[] => {
   const issuer = ca('Other middle', root, wishes)
@@ -195,6 +198,35 @@ function constraints(): Chain[] {
     bad('a constraint on names of an unknown form', {
       permitted: [{ other: '1.3.6.1.5.5.7.8.7', value: tlv(0x16, Buffer.from('_xmpp-server.peer.example')) }]
     }),
+    chain(
+      "a leaf of its issuer's name, not permitted",
+      limited({ permitted: [{ dns: 'other.example' }] }, { subject: 'Limited' }),
+      [root],
+      'constraint'
+    ),
+    good(
+      'a common name permitted',
+      { permitted: [{ dns: 'example' }] },
+      { subject: 'a.example', names: [{ srv: '_xmpp-server.peer.example' }] }
+    ),
+    bad(
+      'a common name not permitted',
+      { permitted: [{ dns: 'example' }] },
+      { subject: 'a.other', names: [{ srv: '_xmpp-server.peer.example' }] }
+    ),
+    bad('a common name excluded', { excluded: [{ dns: 'other' }] }, { subject: 'A.Other', names: [{ srv: '_xmpp-server.peer.example' }] }),
+    good('a common name not permitted, beside DNS names', { permitted: [{ dns: 'example' }] }, { subject: 'a.other' }),
+    good('an e-mail address in the subject', { permitted: [{ dns: 'example' }] }, { subject: attribute(EMAIL, 0x16, 'a@b.example') }),
+    bad(
+      'an e-mail address in the subject, in UTF-8',
+      { permitted: [{ dns: 'example' }] },
+      { subject: attribute(EMAIL, 0x0c, 'a@b.example') }
+    ),
+    bad(
+      'an e-mail address in the subject, under a constraint on those',
+      { permitted: [{ email: 'c.example' }] },
+      { subject: attribute(EMAIL, 0x16, 'a@b.example') }
+    ),
     chain('a constraint in the root, two levels up', [leaf(twice), twice], [limitedRoot], 'constraint'),
     chain('a constraint with a minimum', through({ extensions: subtree(tlv(0x80, Buffer.from([1]))) }), [root], 'constraint'),
     chain('a constraint with a maximum', through({ extensions: subtree(tlv(0x81, Buffer.from([9]))) }), [root], 'constraint')
@@ -254,6 +286,32 @@ function extensions(): Chain[] {
       [root],
       'constraint',
       'constraint'
+    ),
+    chain(
+      'a proxy certificate',
+      under(raw('1.3.6.1.5.5.7.1.14', sequence(sequence(objectId('1.3.6.1.5.5.7.21.1'))))),
+      [root],
+      'constraint'
+    ),
+    chain(
+      'address blocks of its own',
+      under(raw('1.3.6.1.5.5.7.1.7', sequence(sequence(tlv(0x04, Buffer.from([0, 1])), sequence(tlv(0x03, Buffer.from([0, 10]))))))),
+      [root],
+      'constraint'
+    ),
+    chain('malformed key identifiers', under({ keyIdentifiers: false, ...raw('2.5.29.35', Buffer.from('rubbish')) }), [root], 'constraint'),
+    chain('malformed distribution points', under(raw('2.5.29.31', Buffer.from('rubbish'))), [root], 'constraint'),
+    derOnly(
+      chain('a common name that is no text', under({ subject: attribute('2.5.4.3', 0x12, '12') }), [root], 'constraint', 'wrong-identity')
+    ),
+    derOnly(
+      chain(
+        'a common name with NUL',
+        under({ subject: attribute('2.5.4.3', 0x0c, 'peer.example\0.x') }),
+        [root],
+        'constraint',
+        'wrong-identity'
+      )
     ),
     chain('the Netscape type of a server', under(raw('2.16.840.1.113730.1.1', tlv(0x03, Buffer.from([6, 0x40])))), [root]),
     chain('the Netscape type of a client', under(raw('2.16.840.1.113730.1.1', tlv(0x03, Buffer.from([7, 0x80])))), [root], 'constraint')

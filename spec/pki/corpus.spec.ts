@@ -11,7 +11,7 @@ describe('a chain of certificates', () => {
     console.log(
       `      ${CORPUS.length} chains, ${shaken.length} of them in handshakes; ${Object.keys(DEVIATIONS).length} deviations from OpenSSL`
     )
-    console.log(`      slowest verdict, best of three: ${slowest.took.toFixed(1)} ms, ${slowest.name}`)
+    console.log(`      slowest verdict: ${slowest.took.toFixed(1)} ms of processor time, best of three, ${slowest.name}`)
   })
 
   describe('is judged from its DER:', () => {

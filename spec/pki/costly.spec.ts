@@ -5,7 +5,7 @@ import { costlyChains } from './costly.ts'
 describe('a chain that is made to take long', () => {
   let slowest = { name: '', took: 0 }
 
-  after(() => console.log(`      slowest verdict, best of three: ${slowest.took.toFixed(1)} ms, ${slowest.name}`))
+  after(() => console.log(`      slowest verdict: ${slowest.took.toFixed(1)} ms of processor time, best of three, ${slowest.name}`))
 
   for (const one of costlyChains()) {
     it(`is judged within the limits: ${one.name}`, () => {

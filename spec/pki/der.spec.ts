@@ -251,7 +251,7 @@ describe('a certificate', () => {
     assert.equal(keyOf(subjectOf([['2.5.4.3', 0x1e, '\u5200\u6f00\u6f00\u7400\u2000\u4300\u4100']])), plain)
     for (const other of [
       subjectOf([['2.5.4.10', 0x0c, 'Root CA']]),
-      subjectOf([['2.5.4.3', 0x04, 'Root CA']]),
+      subjectOf([['2.5.4.10', 0x04, 'Root CA']]),
       subjectOf([['2.5.4.3', 0x0c, 'RootCA']]),
       subjectOf([['2.5.4.3', 0x0c, 'Root']], [['2.5.4.3', 0x0c, 'CA']])
     ]) {

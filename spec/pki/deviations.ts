@@ -5,6 +5,7 @@
 export const DEVIATIONS: Readonly<Record<string, string>> = {
   '9 certificates': 'a path has at most 8 certificates; OpenSSL follows 100',
   '12 certificates': 'a path has at most 8 certificates; OpenSSL follows 100',
+  '80 other CAs of the same name': 'at most 63 certificates are looked at for their key identifiers',
   'a curve that nobody uses': 'only P-256, P-384, P-521 and Edwards curves are used',
   'an RSA key of 16384 bits': 'RSA beyond 8192 bits takes too long for a stranger',
   'an RSA exponent of 2048 bits': 'an RSA exponent of more than 64 bits takes too long for a stranger',
@@ -19,6 +20,8 @@ export const DEVIATIONS: Readonly<Record<string, string>> = {
   'an e-mail address under a constraint on those': 'constraints on e-mail addresses are not worked out: any address under one fails',
   'a constraint on names of an unknown form': 'a constraint that is not understood fails, even if no name of its form is there',
   'critical policy constraints': 'policies are not processed, so a critical demand to do so is not met',
+  'a common name that is no text': 'a common name is a DirectoryString',
+  'a common name with NUL': 'NUL is in no name',
   'an unknown extension twice': 'RFC 5280 §4.2: an extension occurs once',
   'trailing bytes after the names': 'an extension is DER, all of it',
   'names of indefinite length': 'an extension is DER, not BER',

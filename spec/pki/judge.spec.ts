@@ -164,6 +164,13 @@ describe('the judge', () => {
     assert.deepEqual(dated(1_800_000_010_000), ['expired'])
   })
 
+  it('takes the presented issuer that is in its dates at that time', () => {
+    const first = ca('Turning', root, { notAfter: NOW + HOUR })
+    const second = ca('Turning', root, { keys: first.keys, notBefore: NOW + HOUR / 2 })
+    const chain = ders(leaf(first), first, second)
+    for (const now of [NOW, NOW + HOUR / 2, NOW + HOUR, NOW + 2 * HOUR, NOW]) assert.ok(ours.judge(chain, PEER, now, undefined).valid)
+  })
+
   it('judges the name afresh on a path that it has kept', () => {
     const chain = ders(leaf(middle, named({ dns: 'a.example' }, { dns: '*.b.example' })), middle)
     const other = domain('c.example')
@@ -269,6 +276,7 @@ describe('the judge', () => {
     it('trusts others after a reload, and the former ones after a reload that failed', () => {
       const judge = new Judge({ default: [root.pem] })
       const other = ca('Other')
+      assert.ok(judge.judge(ders(peer, middle), PEER, NOW, undefined).valid)
       judge.reload({ default: [other.pem] })
       assert.ok(!judge.judge(ders(peer, middle), PEER, NOW, undefined).valid)
       assert.ok(judge.judge(ders(leaf(other)), PEER, NOW, undefined).valid)

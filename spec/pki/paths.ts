@@ -18,6 +18,11 @@ function goodShapes(): Chain[] {
   const deep = leaf(lower)
   const crossed = ca('Crossed', root)
   const crossedByStranger = ca('Crossed', strangers, { keys: crossed.keys })
+  const past = { notBefore: NOW - 9 * HOUR, notAfter: NOW - HOUR } as const
+  const fresh = ca('Fresh', root)
+  const stale = ca('Fresh', root, { keys: fresh.keys, ...past })
+  const staler = ca('Fresh', root, { keys: fresh.keys, ...past, notAfter: NOW - 2 * HOUR })
+  const noIds = { keyIdentifiers: false } as const
   const spelled = ca('Spelled', root)
   const spelling = sequence(tlv(0x31, sequence(objectId('2.5.4.3'), tlv(0x13, Buffer.from(' spelled')))))
   return [
@@ -33,6 +38,14 @@ function goodShapes(): Chain[] {
       'an intermediate cross-signed by a stranger, that one first',
       [leaf(crossed), crossedByStranger, crossed],
       [root],
+      'broken-chain'
+    ),
+    chain('an expired intermediate and its renewal under one key', [leaf(fresh), stale, fresh], [root]),
+    chain('two expired intermediates under one key', [leaf(fresh), stale, staler], [root], 'expired'),
+    chain(
+      'a root of the name of an intermediate, without identifiers',
+      [leaf(middle, noIds), middle],
+      [root, ca('Middle', undefined, noIds)],
       'broken-chain'
     ),
     chain('an issuer of the right name and key, but another identifier', [leaf(middle, misnamed), middle], [root], 'constraint'),
@@ -134,7 +147,15 @@ function crowds(): Chain[] {
       [peer, ...Array.from({ length: 30 }, () => ca('Middle', root)), middle],
       [root]
     ),
-    chain('30 other CAs of the same name, without', [anonymous, ...namesakes, middle], [root], 'broken-chain', 'constraint')
+    chain('30 other CAs of the same name, without', [anonymous, ...namesakes, middle], [root], 'broken-chain'),
+    chain('30 other CAs of the same name, without, after the right one', [anonymous, middle, ...namesakes], [root]),
+    chain(
+      '80 other CAs of the same name',
+      [peer, ...Array.from({ length: 80 }, () => ca('Middle', root)), middle],
+      [root],
+      'broken-chain',
+      'constraint'
+    )
   ]
 }
 
