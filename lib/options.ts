@@ -152,7 +152,7 @@ export function settingsFrom(options: FederationOptions): Settings {
 }
 
 /** @throws FederationError `S2S_CONFIG` naming the first key that is not known */
-export function checkKeys(given: object, known: Readonly<Record<string, true>>, where: string): void {
+function checkKeys(given: object, known: Readonly<Record<string, true>>, where: string): void {
   for (const key of Object.keys(given)) {
     if (!Object.hasOwn(known, key))
       throw new FederationError('S2S_CONFIG', { detail: `${where}.${key} is not known; known are ${Object.keys(known).join(', ')}` })

@@ -38,14 +38,9 @@ export type OwnCertificate = 'trusted' | 'self-signed' | 'invalid' | 'missing'
 export type CertificateState =
   'valid' | 'self-signed' | 'expired' | 'not-yet-valid' | 'wrong-host' | 'unknown-ca' | 'broken-chain' | 'server-auth-only' | 'missing'
 
-/** Self-signed and nothing else: the one invalid certificate that `acceptSelfSigned` speaks of (DESIGN: S). */
+/** Self-signed and nothing else: the one invalid certificate that `acceptSelfSigned` speaks of. */
 export function isSelfSignedOnly(verdict: CertificateVerdict): boolean {
   return verdict.problems.length === 1 && verdict.problems[0]?.kind === 'self-signed'
-}
-
-/** The peer's own certificate is out of its dates: what not even a pin makes up for. An issuer's dates are part of the chain. */
-export function isDateProblem(problem: CertificateProblem): boolean {
-  return (problem.kind === 'expired' || problem.kind === 'not-yet-valid') && problem.subject === undefined
 }
 
 /** No certificate was presented (M). */

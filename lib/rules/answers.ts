@@ -9,7 +9,7 @@ export const TLS_WISHES: readonly TlsWish[] = ['never', 'when-offered', 'require
 export const USES: readonly CertificateUse[] = ['authenticate', 'encrypt-only', 'reject']
 export const FLOORS: readonly SecurityLevel[] = ['plain-dialback', 'tls-dialback', 'sasl-plain', 'sasl-external']
 export const AFTER_FAILURE: readonly AfterFailure[] = ['reconnect-plain', 'next-proof', 'reconnect-tls', 'next-endpoint', 'give-up']
-export const PROOFS: readonly Proof[] = ['sasl-external', 'sasl-plain', 'dialback']
+const PROOFS: readonly Proof[] = ['sasl-external', 'sasl-plain', 'dialback']
 
 /** What one policy or guard said. */
 export interface Said<T> {
@@ -58,7 +58,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** What a value that was answered amounts to. Rubbish is the strictest answer, and says so: a policy that fails must not open anything. */
-export function read<T>(value: unknown, by: string, reading: Reading<T>, strictest: T): Said<T> | undefined {
+function read<T>(value: unknown, by: string, reading: Reading<T>, strictest: T): Said<T> | undefined {
   if (value === undefined) return undefined
   if (isThenable(value)) {
     void Promise.resolve(value).catch(() => undefined)
@@ -69,7 +69,7 @@ export function read<T>(value: unknown, by: string, reading: Reading<T>, stricte
 }
 
 /** What a policy or guard that threw is taken to have said. */
-export function failed<T>(error: unknown, by: string, strictest: T): Said<T> {
+function failed<T>(error: unknown, by: string, strictest: T): Said<T> {
   return { answer: strictest, by, because: `it failed: ${escapeText(error instanceof Error ? error.message : String(error))}` }
 }
 

@@ -14,7 +14,7 @@ const NAMES: readonly Name[] = ['ladder', 'openfire36', 'encrypted', 'strict']
 describe('policy/presets', () => {
   const use = (policy: Policy, peer: Peer, verdict = VALID): string => askCertificate(book(policy), peer, verdict).answer
 
-  it('have the options that DESIGN gives them', () => {
+  it('have the options of the table', () => {
     const common = { external: true }
     assert.deepEqual(policies.ladder().options, {
       ...common,
