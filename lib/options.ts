@@ -95,9 +95,6 @@ export const DEFAULT_LIMITS: Limits = {
   negotiations: 1_024
 }
 
-/** A timer of Node's that is set for longer fires at once. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1
-
 const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
 
 const KEYS: Readonly<Record<keyof FederationOptions, true>> = {
@@ -143,7 +140,7 @@ export function settingsFrom(options: FederationOptions): Settings {
   if (typeof options.domains !== 'object') throw bad('domains', 'is missing: an object from domain to credentials, or a KeyStore')
   checkSecret(options.dialbackSecret)
   return {
-    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1, LONGEST_TIMEOUT),
+    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
     limits: numbers('limits', options.limits, DEFAULT_LIMITS, key => LEAST[key] ?? 1),
     listen: listeners(options.listen),
     overrides: byDomain('overrides', options.overrides, checkOverride),
@@ -167,8 +164,7 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
   name: string,
   given: Partial<T> | undefined,
   defaults: T,
-  least: (key: keyof T) => number,
-  most = Number.MAX_SAFE_INTEGER
+  least: (key: keyof T) => number
 ): T {
   if (given === undefined) return defaults
   checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
@@ -178,7 +174,6 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
     if (value === undefined) continue
     if (!Number.isSafeInteger(value) || value < least(key))
       throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
-    if (value > most) throw bad(`${name}.${key}`, `is ${value}; it may be at most ${most}`)
     merged[key] = value
   }
   return merged
