@@ -65,9 +65,18 @@ describe('rules/decide', () => {
         }
       })
       if (question === 'admit') continue
-      it(`takes a ${question} that answers with a promise for the strictest answer, and handles its rejection`, () => {
-        const decision = ask(layer(answering({ [question]: later }), ladder))
+      it(`takes a ${question} that answers with a promise for the strictest answer, and handles its rejection`, async () => {
+        let handled = false
+        const promise = Object.assign(later(), {
+          catch(onRejected: (reason: unknown) => unknown) {
+            handled = true
+            return Promise.prototype.catch.call(this, onRejected)
+          }
+        })
+        const decision = ask(layer(answering({ [question]: () => promise }), ladder))
         assert.deepEqual(decision, { answer, by: 'rubbish', because: 'it answered with a promise, which only admit may' })
+        await new Promise(resolve => setImmediate(resolve))
+        assert.ok(handled)
       })
       it(`takes a ${question} that nobody answers for the strictest answer`, async () => {
         assert.deepEqual(await Promise.resolve(ask({})), { answer, by: 'clamp', because: 'no policy answered' })

@@ -149,6 +149,20 @@ describe('rules/replay', () => {
       assert.equal(unknown(never, policies.ladder()), 'how TLS would have gone, at receiver.example:5269')
       assert.equal(unknown(never, policies.ladder({ tls: 'never', dialback: 'never' })), undefined)
     })
+    it('is what is inside TLS, where the peer may not take us there, or may offer EXTERNAL', () => {
+      const plain: Side = { policy: policies.ladder(), certificate: 'self-signed' }
+      const encrypting = policies.ladder({ acceptSelfSigned: true })
+      assert.equal(unknown(recorded(initiator, plain), encrypting), 'tls-dialback')
+      assert.equal(
+        unknown(recorded({ ...initiator, certificate: 'self-signed' }, plain), encrypting),
+        'the features inside TLS, at receiver.example:5269'
+      )
+      const wary = layer({ certificate: () => 'reject' }, policies.ladder())
+      assert.equal(
+        unknown(recorded({ ...initiator, policy: wary }, { ...plain, certificate: 'valid' }), policies.ladder()),
+        'the features inside TLS, at receiver.example:5269'
+      )
+    })
     it('is who the servers are, where nobody was resolved', () => {
       const blocked: Side = { ...initiator, guards: [block(['*'])] }
       assert.equal(unknown(recorded(blocked, initiator), policies.ladder()), 'the servers of the domain')
