@@ -112,7 +112,7 @@ class TreeWriter {
     if (this.#open.length >= DEEPEST) throw unserializable(`it is deeper than ${DEEPEST} elements`)
     const own = readAttributes(element)
     const scope = new WrittenScope(declaredPrefixes(own, parent?.prefixes), prefix => this.#outside(prefix))
-    const declared = own.get('xmlns') ?? parent?.inTree ?? inheritedDefault(element)
+    const declared = own.get('xmlns') ?? parent?.inTree ?? inherited(element, 'xmlns')
     const here = parent === undefined && this.#onStream && !declared ? SERVER : (declared ?? '')
     const [prefix, local] = splitName(element.name)
     const namespace = prefix === '' ? here : scope.resolve(prefix)
@@ -133,8 +133,8 @@ class TreeWriter {
   /** What binds a prefix that the tree does not: the tree's own parents, or our stream header. */
   #outside(prefix: string): { readonly namespace: string; readonly declare: boolean } {
     if (prefix === 'xml') return { namespace: XML_NAMESPACE, declare: false }
-    const inherited = inheritedPrefix(this.#top, prefix)
-    if (inherited !== undefined) return { namespace: inherited, declare: true }
+    const namespace = inherited(this.#top, `xmlns:${prefix}`)
+    if (namespace !== undefined) return { namespace, declare: true }
     // `db:result` and `stream:error` stand on the declarations of the header, as every peer sends them.
     const header = this.#onStream && this.#top.name.startsWith(`${prefix}:`) ? HEADER_PREFIXES.get(prefix) : undefined
     if (header === undefined) throw unserializable('a prefix is not declared')
@@ -236,18 +236,13 @@ function declaredPrefixes(own: ReadonlyMap<string, string>, outer: ReadonlyMap<s
   return prefixes ?? outer ?? new Map()
 }
 
-function inheritedDefault(element: Element): string | undefined {
-  for (let outer = element.parent; outer !== null; outer = outer.parent) {
-    const value = readAttributes(outer).get('xmlns')
+/** What the parents of an element say: the tree it was taken from. They may be a circle. */
+function inherited(element: Element, attribute: string): string | undefined {
+  let outer = element.parent
+  for (let depth = 0; outer !== null && depth < DEEPEST; depth++) {
+    const value = readAttributes(outer).get(attribute)
     if (value !== undefined) return value
-  }
-  return undefined
-}
-
-function inheritedPrefix(element: Element, prefix: string): string | undefined {
-  for (let outer = element.parent; outer !== null; outer = outer.parent) {
-    const value = readAttributes(outer).get(`xmlns:${prefix}`)
-    if (value !== undefined) return value
+    outer = outer.parent
   }
   return undefined
 }
