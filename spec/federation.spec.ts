@@ -6,20 +6,11 @@ import { createFederation } from '../lib/federation.ts'
 import type { Report } from '../lib/model/report.ts'
 import type { Stanza } from '../lib/model/stanza.ts'
 import { policies } from '../lib/policy/presets.ts'
-import { createWorld, pairOf } from './world.ts'
+import { createWorld, pairOf, rejection } from './world.ts'
 import type { World } from './world.ts'
 
 const message = (id: string, from = 'juliet@a.example', to = 'romeo@b.example'): Element =>
   new Element('message', { from, to, id }).c('body').t(id).root()
-
-async function rejection(promise: Promise<unknown>): Promise<FederationError> {
-  const error: unknown = await promise.then(
-    () => assert.fail('it did not reject'),
-    (thrown: unknown) => thrown
-  )
-  assert.ok(FederationError.is(error), String(error))
-  return error
-}
 
 describe('a federation engine', () => {
   let world: World

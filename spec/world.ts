@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import { FederationError } from '../lib/errors.ts'
 import { createFederation } from '../lib/federation.ts'
 import type { Federation } from '../lib/federation.ts'
 import type { CertificateState } from '../lib/model/certificate.ts'
@@ -68,4 +70,14 @@ export function createWorld(): World {
 
 export function pairOf(sender: string, target: string): DomainPair {
   return { sender: domain(sender), target: domain(target) }
+}
+
+/** What a promise rejects with, which has to be the engine's own error. */
+export async function rejection(promise: Promise<unknown>): Promise<FederationError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('it did not reject'),
+    (thrown: unknown) => thrown
+  )
+  assert.ok(FederationError.is(error), String(error))
+  return error
 }

@@ -2,18 +2,9 @@ import type { CertificateState } from '../../lib/model/certificate.ts'
 import type { LadderOptions, Policy } from '../../lib/model/policy.ts'
 import type { Side } from '../../lib/model/side.ts'
 import { policies } from '../../lib/policy/presets.ts'
+import { CERTIFICATE_STATES } from '../../lib/testing/certificates.ts'
 
-const STATES: readonly CertificateState[] = [
-  'valid',
-  'self-signed',
-  'expired',
-  'not-yet-valid',
-  'wrong-host',
-  'unknown-ca',
-  'broken-chain',
-  'server-auth-only',
-  'missing'
-]
+const STATES = Object.keys(CERTIFICATE_STATES) as CertificateState[]
 export const PRESETS = ['ladder', 'openfire36', 'encrypted', 'strict'] as const
 export type Preset = (typeof PRESETS)[number]
 const TLS = ['never', 'when-offered', 'required'] as const

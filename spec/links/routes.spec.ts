@@ -4,19 +4,10 @@ import { FederationError } from '../../lib/errors.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { listenForPeers } from '../../lib/testing/scripted-connections.ts'
 import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
-import { createWorld, pairOf } from '../world.ts'
+import { createWorld, pairOf, rejection } from '../world.ts'
 import type { World } from '../world.ts'
 
 const inClear = policies.ladder({ tls: 'never' })
-
-async function rejection(promise: Promise<unknown>): Promise<FederationError> {
-  const error: unknown = await promise.then(
-    () => assert.fail('it did not reject'),
-    (thrown: unknown) => thrown
-  )
-  assert.ok(FederationError.is(error), String(error))
-  return error
-}
 
 describe('the route of a pair', () => {
   let world: World
