@@ -2,7 +2,7 @@ import type { LadderOptions, Policy } from '../model/policy.ts'
 
 /** What is known of a policy that this library made. A policy object that somebody copied or wrote is not known, and is asked as it is. */
 interface Making {
-  /** The policies it was layered of, in the order they are asked. */
+  /** The policies it was layered of, in the order they are asked; none of them layered itself. */
   readonly layers?: readonly Policy[]
   /** Whether it answers every question. */
   readonly answersAll: boolean
@@ -20,8 +20,7 @@ export function rememberMaking(policy: Policy, making: Making): Policy {
 
 /** The policies to ask, one after another, until one answers. */
 export function layersOf(policy: Policy): readonly Policy[] {
-  const layers = makings.get(policy)?.layers
-  return layers === undefined ? [policy] : layers.flatMap(layersOf)
+  return makings.get(policy)?.layers ?? [policy]
 }
 
 /** Whether a policy is known to answer every question. */

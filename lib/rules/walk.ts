@@ -11,7 +11,7 @@ import { isThenable } from './answers.ts'
 import { firstAttempt, nextAttempt, untriedEndpoints } from './next-attempt.ts'
 import type { Tried } from './next-attempt.ts'
 import { policyFacts } from './policy-entry.ts'
-import { proofsToTry, untriedProofs } from './proofs.ts'
+import { proofsToTry, untriedProofs, whyNoProof } from './proofs.ts'
 import { describeProblems } from './sentences.ts'
 import { chooseTls } from './tls-choice.ts'
 import type { FactsOf, Met, MetStream, World } from './world.ts'
@@ -127,7 +127,8 @@ class Walk {
   }
 
   #prove({ encrypted, use, opened }: Ready, attempt: Attempt): SecurityLevel {
-    const wish = this.#decided('proofs', askProofs(this.#book, this.#peer, encrypted, use))
+    const wanted = askProofs(this.#book, this.#peer, encrypted, use)
+    const wish = this.#decided('proofs', wanted)
     const { ours } = this.#peer
     const { hasPassword } = this.#world
     const facts = {
@@ -139,7 +140,8 @@ class Walk {
       hasPassword,
       namespaceDialback: opened.facts.declaresDialback ?? false
     }
-    for (const { proof, outcome, code } of untriedProofs(wish, facts, attempt)) {
+    const untried = untriedProofs(wish, facts, attempt)
+    for (const { proof, outcome, code } of untried) {
       this.#enter(proof === 'dialback' ? { step: proof, outcome, code, facts: { encrypted } } : { step: proof, outcome, code, facts: {} })
     }
     for (const proof of proofsToTry(wish, facts, attempt)) {
@@ -156,7 +158,7 @@ class Walk {
       this.#enterFailed(proof, met.facts, located, lives)
       if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
     }
-    throw this.#failed('establish', {}, failure('S2S_NO_PROOF_LEFT', 'establish'))
+    throw this.#failed('establish', {}, failure(whyNoProof(wanted, untried, facts.floor, encrypted), 'establish'))
   }
 
   #openStream(attempt: Attempt, encrypted: boolean): MetStream {
