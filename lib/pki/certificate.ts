@@ -96,7 +96,7 @@ export class Certificate {
 }
 
 /** Whether a signature check with the key is cheap enough to be done for a stranger: RSA up to 8192 bits, common curves. */
-export function isAffordable(key: PublicKeyFacts): boolean {
+function isAffordable(key: PublicKeyFacts): boolean {
   if (key.kind === 'rsa') return key.bits <= LARGEST_RSA_BITS && key.exponentBits <= LARGEST_EXPONENT_BITS
   return key.kind !== 'unknown'
 }

@@ -3,11 +3,12 @@ import { Judge } from '../../lib/pki/judge.ts'
 import type { CertificateVerdict } from '../../lib/model/certificate.ts'
 import { contentChains } from './contents.ts'
 import { DEVIATIONS } from './deviations.ts'
+import { nameChains } from './naming.ts'
 import { pathChains } from './paths.ts'
 import { NOW, PEER } from './world.ts'
 import type { Chain } from './world.ts'
 
-export const CORPUS: readonly Chain[] = [...pathChains(), ...contentChains()]
+export const CORPUS: readonly Chain[] = [...pathChains(), ...contentChains(), ...nameChains()]
 
 /** Our verdict on a chain, or on what a handshake captured of it, by a judge that has seen nothing before. */
 export function verdictOn(one: Chain, presented = one.presented): CertificateVerdict {

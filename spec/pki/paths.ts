@@ -210,6 +210,3 @@ function dates(): Chain[] {
     chain('a certificate without an end', [leaf(root, { notAfter: Date.UTC(9999, 11, 31, 23, 59, 59) })], [root])
   ]
 }
-
-/** The plainest chain that is valid, for what is tried on chains. */
-export const plain: Chain = chain('plain', [peer, middle], [root])

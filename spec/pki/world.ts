@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { CertificateProblem } from '../../lib/model/certificate.ts'
 import { domain } from '../../lib/model/domain.ts'
-import { buildCertificate, newKey } from '../../lib/testing/certificate-builder.ts'
+import { buildCertificate, newKey, objectId, sequence, tlv } from '../../lib/testing/certificate-builder.ts'
 import type { AltName, CertificateOptions, KeyPair, KeyType } from '../../lib/testing/certificate-builder.ts'
 
 export const NOW = Date.now()
@@ -84,3 +84,20 @@ export function derOnly(one: Chain): Chain {
 }
 
 export const named = (...names: AltName[]): Wishes => ({ names })
+
+/** A trusted root and an intermediate of it, for chains whose matter lies elsewhere. */
+export const root = ca('Root')
+const middle = ca('Middle', root)
+
+/** The peer's certificate with wishes, and a plain intermediate. */
+export const under = (wishes: Wishes): Issued[] => [leaf(middle, wishes), middle]
+
+/** A plain certificate of the peer, and an intermediate with wishes. */
+export const through = (wishes: Wishes): Issued[] => {
+  const issuer = ca('Other middle', root, wishes)
+  return [leaf(issuer), issuer]
+}
+
+/** A Name of one attribute, in a string of any type. */
+export const nameOf = (oid: string, tag: number, text: string): Buffer =>
+  sequence(tlv(0x31, sequence(objectId(oid), tlv(tag, Buffer.from(text)))))
