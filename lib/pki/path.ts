@@ -97,8 +97,7 @@ class Search {
   /** Who presents several that fit has to begin with the right one: OpenSSL tries no second, and what it refuses is not accepted here. */
   #preferred(fitting: readonly Certificate[]): Certificate[] {
     if (fitting.length > 1) this.timeless = false
-    const latest = fitting.toSorted((a, b) => (b.notAfter ?? 0) - (a.notAfter ?? 0))
-    const one = fitting.find(each => each.isInTime(this.#now)) ?? latest[0]
+    const one = fitting.find(each => each.isInTime(this.#now)) ?? fitting[0]
     return one === undefined ? [] : [one]
   }
 
