@@ -56,7 +56,14 @@ function ending(report: Report): string {
   const worth = worthOf(level, report)
   const raise = better(report)
   if (level !== 'plain-dialback') return [worth, raise].filter(isText).join(' ')
-  return `${worth} ${raise ?? 'No single option of our policy is known that would raise it.'}`
+  return `${worth} ${raise ?? whatWouldEncrypt(report)}`
+}
+
+/** Where no option of ours would have kept a link encrypted: what else would. */
+function whatWouldEncrypt({ peer, trace }: Report): string {
+  if (peer.direction === 'incoming' && peer.ours === 'missing') return `It would take a certificate for ${peer.local}.`
+  const isAbsent = trace.some(entry => entry.step === 'negotiate-tls' && entry.outcome === 'absent')
+  return isAbsent ? 'It would take a peer that offers TLS.' : 'No single option of our policy is known that would raise it.'
 }
 
 function worthOf(level: SecurityLevel, { peer, pairs }: Report): string {

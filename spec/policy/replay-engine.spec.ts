@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
+import { createFederation } from '../../lib/federation.ts'
+import type { Federation } from '../../lib/federation.ts'
 import type { CertificateState } from '../../lib/model/certificate.ts'
+import { domain } from '../../lib/model/domain.ts'
 import type { Policy } from '../../lib/model/policy.ts'
 import type { Report, TraceEntry } from '../../lib/model/report.ts'
 import type { Side } from '../../lib/model/side.ts'
 import { predict } from '../../lib/policy/predict.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { replay } from '../../lib/policy/replay.ts'
-import { meet, simulatedPlace } from '../ladder/meeting.ts'
+import { anchor, meet, simulatedPlace } from '../ladder/meeting.ts'
+import type { Place } from '../ladder/meeting.ts'
 
 const PRESETS: readonly Policy[] = [
   policies.ladder(),
@@ -21,6 +25,45 @@ function course(trace: readonly TraceEntry[]): readonly string[] {
   return trace.map(({ attempt, step, outcome, code, facts }) =>
     step === 'policy' && 'question' in facts ? `${attempt} ${facts.question}: ${facts.answer}` : `${attempt} ${step} ${outcome} ${code}`
   )
+}
+
+/** The reports that a receiver makes of an initiator's streams. */
+async function receivedReports(initiator: Played, receiver: Played): Promise<readonly Report[]> {
+  const place = simulatedPlace()
+  const ours = await open('initiator', initiator, place)
+  const theirs = await open('receiver', receiver, place)
+  const reports: Report[] = []
+  theirs.on('negotiation-ended', ({ report }) => report.peer.direction === 'incoming' && reports.push(report))
+  await place.run(ours.probe({ sender: domain('initiator.example'), target: domain('receiver.example') }))
+  await place.run(Promise.all([ours.stop(), theirs.stop()]))
+  return reports
+}
+
+interface Played {
+  readonly policy: Policy
+  readonly certificate: CertificateState
+}
+
+async function open(role: 'initiator' | 'receiver', { policy, certificate }: Played, place: Place): Promise<Federation> {
+  const name = `${role}.example`
+  const address = place.addressOf(role)
+  const { clock, resolver, tls, zone } = place
+  assert.ok(clock !== undefined)
+  const engine = createFederation({
+    domains: { [name]: anchor().issue(name, { state: certificate, now: clock.now() }) },
+    policy,
+    trust: { default: [anchor().certificate] },
+    resolver,
+    transport: place.transportFor(address),
+    tls,
+    clock,
+    allowPrivateAddresses: true,
+    listen: [{ host: address, port: 0 }],
+    onStanza: () => undefined
+  })
+  await engine.start()
+  for (const { port } of engine.addresses) zone.server(name, { addresses: [address], port })
+  return engine
 }
 
 describe('the reports of real engines', function () {
@@ -69,6 +112,22 @@ describe('the reports of real engines', function () {
       }
       const certificate = typeof receiver.certificate === 'string' ? receiver.certificate : ''
       assert.deepEqual(suggested, initiator.certificate === 'valid' ? (wanted[certificate] ?? []) : [], certificate)
+    }
+  })
+
+  it('come to the same end again, incoming, or name what only the peer knows', async () => {
+    const initiating = policies.ladder({ invalidCertificate: 'encrypt-only' })
+    for (const policy of PRESETS) {
+      for (const ours of STATES) {
+        for (const theirs of STATES) {
+          for (const report of await receivedReports({ policy: initiating, certificate: ours }, { policy, certificate: theirs })) {
+            const replayed = replay(JSON.parse(JSON.stringify(report)) as Report, policy)
+            if ('unknown' in replayed)
+              assert.deepEqual([replayed.unknown, report.level], ['how the peer would have proved itself', undefined])
+            else assert.equal(replayed.level, report.level)
+          }
+        }
+      }
     }
   })
 })

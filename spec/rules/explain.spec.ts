@@ -136,6 +136,24 @@ describe('rules/explain', () => {
     assert.equal(lines.at(-1), '  This link is NOT encrypted. No single option of our policy is known that would raise it.')
   })
 
+  it('says what else it would take to encrypt: a certificate of our own, or a peer that offers TLS', () => {
+    const plain: Report = { ...base, level: 'plain-dialback', pairs: [status({ level: 'plain-dialback' })] }
+    const lastOf = (report: Report): string | undefined => explain(report).split('\n').at(-1)
+    const absent: TraceEntry = {
+      ...ok,
+      attempt: 1,
+      step: 'negotiate-tls',
+      outcome: 'absent',
+      code: 'tls-not-offered',
+      facts: { requiredByPeer: false }
+    }
+    assert.equal(lastOf({ ...plain, trace: [absent] }), '  This link is NOT encrypted. It would take a peer that offers TLS.')
+    assert.equal(
+      lastOf({ ...plain, peer: { ...INCOMING, ours: 'missing' } }),
+      '  This link is NOT encrypted. It would take a certificate for verona.example.'
+    )
+  })
+
   it('tells of EXTERNAL', () => {
     golden(
       {
