@@ -51,9 +51,10 @@ function begin(received: ReceivedKey, open: OpenStream, n: IncomingNegotiation):
     return
   }
   const name = pairKey(received.pair)
+  const header = n.headerSignal
   n.pending.add(name)
-  const work = decide(received, open, n).finally(() => {
-    n.pending.delete(name)
+  const work = decide(received, open, header, n).finally(() => {
+    if (!header.aborted) n.pending.delete(name)
     release()
   })
   n.server.background(work)
@@ -92,13 +93,13 @@ function takeRoom(pair: DomainPair, n: IncomingNegotiation): (() => void) | unde
   return takeAll(address === undefined ? [bySender] : [bySender, [perAddress, addressGroup(address)]])
 }
 
-/** Decides about one key and answers, if there is still somebody to answer to. Never rejects. */
-async function decide(received: ReceivedKey, open: OpenStream, n: IncomingNegotiation): Promise<void> {
-  const proved = await prove(received, open, n).catch((thrown: unknown) => {
+/** Decides about one key and answers, if the header that it came under is still the stream's. Never rejects. */
+async function decide(received: ReceivedKey, open: OpenStream, header: AbortSignal, n: IncomingNegotiation): Promise<void> {
+  const proved = await prove(received, open, header, n).catch((thrown: unknown) => {
     const error = FederationError.from(thrown)
     return new FederationError('S2S_DIALBACK_ERROR', { condition: 'remote-server-timeout', detail: error.message, cause: error })
   })
-  if (n.signal.aborted || n.isClosing) return
+  if (header.aborted || n.signal.aborted || n.isClosing) return
   if (FederationError.is(proved)) refuse(proved, received, open, n)
   else {
     n.authenticated.add(proved, open)
@@ -106,11 +107,17 @@ async function decide(received: ReceivedKey, open: OpenStream, n: IncomingNegoti
   }
 }
 
-async function prove(received: ReceivedKey, open: OpenStream, n: IncomingNegotiation): Promise<Evidence | FederationError> {
+async function prove(
+  received: ReceivedKey,
+  open: OpenStream,
+  header: AbortSignal,
+  n: IncomingNegotiation
+): Promise<Evidence | FederationError> {
   const { pair, key } = received
   const { encrypted } = open.stream
   const facts: StepFacts<'dialback'> = { encrypted, pair }
-  return await n.step('dialback', facts, async signal => {
+  return await n.step('dialback', facts, async ofStep => {
+    const signal = AbortSignal.any([ofStep, header])
     const allowed = await isAllowed(pair, open, n)
     if (FederationError.is(allowed)) return allowed
     const vouched = vouchedByCertificate(pair, allowed.certificate)

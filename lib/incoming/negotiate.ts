@@ -29,6 +29,7 @@ export async function negotiateIncoming(connection: Duplex, n: IncomingNegotiati
   let stage: Stage | undefined = n.arrival.tls === 'direct' ? await secure(connection, undefined, n) : inClear(connection, n)
   while (stage !== undefined) {
     const next: Next = await owning(stage, n, async on => await serve(await begin(on, n), n))
+    n.leaveHeader()
     stage = next?.kind === 'handover' ? await secure(next.connection, next.named, n) : next
   }
 }

@@ -48,8 +48,9 @@ export class IncomingNegotiation {
   readonly arrival: Arrival
   readonly trace: Trace
   readonly authenticated: AuthenticatedPairs
-  /** Pairs whose keys are being verified, by `pairKey`. */
+  /** Pairs whose keys are being verified, by `pairKey`; none outlives the header that it came under. */
   readonly pending = new Set<string>()
+  #header = new AbortController()
   peer: Peer
   saslFailures = 0
   /** How many questions of other receiving servers were answered. */
@@ -91,6 +92,18 @@ export class IncomingNegotiation {
   /** Aborted when the stream is over, for whatever reason. */
   get signal(): AbortSignal {
     return this.#over.signal
+  }
+
+  /** Aborted when another header follows, or the stream is over: what was asked under the header before is of no use then. */
+  get headerSignal(): AbortSignal {
+    return this.#header.signal
+  }
+
+  /** Another header follows: nothing that is still being found out under the one before may count (RFC 6120 §5.4.3.3, §6.4.6). */
+  leaveHeader(): void {
+    this.#header.abort(new FederationError('S2S_STREAM_CLOSED', { detail: 'the stream began anew' }))
+    this.#header = new AbortController()
+    this.pending.clear()
   }
 
   get isClosing(): boolean {

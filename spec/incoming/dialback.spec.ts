@@ -42,6 +42,34 @@ async function answered({ scene, caller }: { scene: Scene; caller: Caller }, ans
 }
 
 describe('incoming/dialback, receiving server', () => {
+  it('[RFC6120-5.4.3.3-a] forgets inside TLS a key that was pending in clear: its answer makes no pair and is told to nobody', async () => {
+    const { scene, caller } = await inClear()
+    await caller.say(key())
+    await caller.say(STARTTLS)
+    await caller.secure(undefined)
+    await caller.say(header())
+    assert.equal(scene.asked[0]?.signal.aborted, true, 'the authoritative server is still being asked')
+    assert.equal(await answered({ scene, caller }, 'valid'), '')
+    assert.equal(scene.links.size, 0)
+    assert.equal(errorIn(await caller.say(message())), 'not-authorized')
+    assert.equal(scene.stanzas.length, 0)
+  })
+
+  it('[RFC6120-6.4.6-a] says nothing on the stream after SASL about a key of the stream before', async () => {
+    const scene = await createScene({ policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) })
+    const caller = await scene.call()
+    await caller.startTls(certificate('capulet.example'))
+    await caller.say(header())
+    await caller.say(key('KEY', 'mantua.example'))
+    await caller.say(auth('='))
+    assert.equal(await answered({ scene, caller }, 'valid'), '')
+    await caller.say(header())
+    assert.deepEqual(
+      [...scene.links].flatMap(link => link.pairs.map(each => each.pair.sender)),
+      ['capulet.example']
+    )
+  })
+
   it('[XEP0220-2.1.2-a] asks about the pair under the id of its current header, and hands the key on unchanged', async () => {
     const { scene, caller, id } = await inClear()
     assert.equal(await caller.say(key('\n  b4835 &amp; 385f\t\n')), '')
