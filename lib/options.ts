@@ -1,4 +1,17 @@
 import { FederationError } from './errors.ts'
+import {
+  areDomains,
+  areGuards,
+  checkKeys,
+  hasMethods,
+  isBoolean,
+  isDialbackSecret,
+  isFunction,
+  isPolicy,
+  isTrust,
+  objectAt,
+  unusable
+} from './option-checks.ts'
 import { domain } from './model/domain.ts'
 import type { Domain } from './model/domain.ts'
 import type { Link } from './model/link.ts'
@@ -97,28 +110,38 @@ export const DEFAULT_LIMITS: Limits = {
 
 const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
 
-const KEYS: Readonly<Record<keyof FederationOptions, true>> = {
-  domains: true,
-  defaultDomain: true,
-  onStanza: true,
-  policy: true,
-  guards: true,
-  trust: true,
-  listen: true,
-  overrides: true,
-  passwords: true,
-  dialbackSecret: true,
-  allowPrivateAddresses: true,
-  resolver: true,
-  transport: true,
-  tls: true,
-  timeouts: true,
-  limits: true,
-  logger: true,
-  metrics: true,
-  clock: true,
-  random: true
+type Check = (value: unknown, where: string) => void
+const elsewhere: Check = () => undefined
+const isText: Check = (value, where) => {
+  if (typeof value !== 'string') throw unusable(where, 'has to be text')
 }
+
+/** What each option has to be; those that are read below are checked there. */
+const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
+  domains: areDomains,
+  defaultDomain: isText,
+  onStanza: isFunction,
+  policy: isPolicy,
+  guards: areGuards,
+  trust: isTrust,
+  listen: elsewhere,
+  overrides: elsewhere,
+  passwords: elsewhere,
+  dialbackSecret: isDialbackSecret,
+  allowPrivateAddresses: isBoolean,
+  resolver: hasMethods('srv', 'addresses'),
+  transport: hasMethods('connect', 'listen'),
+  tls: hasMethods('createContext', 'client', 'server'),
+  timeouts: elsewhere,
+  limits: elsewhere,
+  logger: hasMethods('debug', 'info', 'warn', 'error', 'child'),
+  metrics: hasMethods('count', 'gauge', 'observe'),
+  clock: hasMethods('now', 'setTimeout'),
+  random: isFunction
+}
+
+/** What a reader of XML allocates for, and what a pair of typed arrays can hold. */
+const MOST: Partial<Record<keyof Limits, number>> = { depth: 10_000, attributes: 10_000 }
 
 /** Options after checking, with every default in place. */
 export interface Settings {
@@ -135,38 +158,40 @@ export interface Settings {
  * @throws FederationError `S2S_CONFIG` whose message names the key
  */
 export function settingsFrom(options: FederationOptions): Settings {
-  checkKeys(options, KEYS, 'options')
-  if (typeof options.onStanza !== 'function') throw bad('onStanza', 'is missing: a function that takes each stanza')
-  if (typeof options.domains !== 'object') throw bad('domains', 'is missing: an object from domain to credentials, or a KeyStore')
-  checkSecret(options.dialbackSecret)
+  const given = objectAt(options, 'options')
+  checkKeys(given, CHECKS, 'options')
+  for (const key of ['onStanza', 'domains']) if (given[key] === undefined) throw bad(key, 'is missing')
+  for (const [key, check] of Object.entries(CHECKS)) {
+    if (given[key] !== undefined) check(given[key], `options.${key}`)
+  }
   return {
     timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
-    limits: numbers('limits', options.limits, DEFAULT_LIMITS, key => LEAST[key] ?? 1),
+    limits: numbers(
+      'limits',
+      options.limits,
+      DEFAULT_LIMITS,
+      key => LEAST[key] ?? 1,
+      key => MOST[key] ?? 2 ** 31 - 1
+    ),
     listen: listeners(options.listen),
     overrides: byDomain('overrides', options.overrides, checkOverride),
     passwords: byDomain('passwords', options.passwords, checkPassword)
   }
 }
 
-/** @throws FederationError `S2S_CONFIG` naming the first key that is not known */
-function checkKeys(given: object, known: Readonly<Record<string, true>>, where: string): void {
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(known, key))
-      throw new FederationError('S2S_CONFIG', { detail: `${where}.${key} is not known; known are ${Object.keys(known).join(', ')}` })
-  }
-}
-
 function bad(key: string, problem: string): FederationError {
-  return new FederationError('S2S_CONFIG', { detail: `options.${key} ${problem}` })
+  return unusable(`options.${key}`, problem)
 }
 
 function numbers<T extends { readonly [K in keyof T]: number }>(
   name: string,
   given: Partial<T> | undefined,
   defaults: T,
-  least: (key: keyof T) => number
+  least: (key: keyof T) => number,
+  most: (key: keyof T) => number = () => Number.MAX_SAFE_INTEGER
 ): T {
   if (given === undefined) return defaults
+  objectAt(given, `options.${name}`)
   checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
   const merged = { ...defaults }
   for (const key of Object.keys(defaults) as (keyof T & string)[]) {
@@ -174,6 +199,7 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
     if (value === undefined) continue
     if (!Number.isSafeInteger(value) || value < least(key))
       throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
+    if (value > most(key)) throw bad(`${name}.${key}`, `is ${value}; it may be at most ${most(key)}`)
     merged[key] = value
   }
   return merged
@@ -184,6 +210,7 @@ function listeners(given: FederationOptions['listen']): Settings['listen'] {
   const all = given ?? [{ port: 5269 }]
   if (!Array.isArray(all)) throw bad('listen', 'has to be a list of { host, port, tls }, or false')
   return all.map((each: ListenOptions, index) => {
+    objectAt(each, `options.listen[${index}]`)
     checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
     if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
     if (!isTlsKind(each.tls)) throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
@@ -197,9 +224,13 @@ function byDomain<T extends object>(
   check: (value: T, where: string) => void
 ): ReadonlyMap<Domain, T> {
   const map = new Map<Domain, T>()
+  if (given !== undefined) objectAt(given, `options.${key}`)
   for (const [name, value] of Object.entries(given ?? {})) {
+    objectAt(value, `options.${key}[${JSON.stringify(name)}]`)
     check(value, `${key}[${JSON.stringify(name)}]`)
-    map.set(hostedName(name, key), value)
+    const canonical = hostedName(name, key)
+    if (map.has(canonical)) throw bad(key, `names ${canonical} twice`)
+    map.set(canonical, value)
   }
   return map
 }
@@ -229,13 +260,5 @@ function checkPassword(value: Password, where: string): void {
   for (const field of ['username', 'password'] as const) {
     const text: unknown = value[field]
     if (typeof text !== 'string' || text === '' || text.includes('\0')) throw bad(`${where}.${field}`, 'has to be text without NUL')
-  }
-}
-
-function checkSecret(secret: DialbackSecret | undefined): void {
-  if (secret === undefined) return
-  checkKeys(secret, { current: true, accepted: true }, 'options.dialbackSecret')
-  for (const each of [secret.current, ...(secret.accepted ?? [])]) {
-    if (Buffer.byteLength(each) < 32) throw bad('dialbackSecret', 'has to be at least 32 bytes long')
   }
 }

@@ -13,13 +13,13 @@ const ORDER: readonly (readonly string[])[] = [
   ['auth'],
   ['outgoing', 'incoming'],
   ['links'],
-  ['federation', 'assemble', 'options'],
+  ['federation', 'assemble', 'options', 'option-checks'],
   ['testing', 'index'],
   ['cli']
 ]
 
 /** Rows whose parts are one thing in two places, and may import each other. */
-const TOGETHER: readonly string[] = ['model', 'errors', 'federation', 'assemble', 'options']
+const TOGETHER: readonly string[] = ['model', 'errors', 'federation', 'assemble', 'options', 'option-checks']
 
 /** Decide from facts alone: nothing of Node but hashing and the mapping of international names. */
 const PURE: readonly string[] = ['model', 'errors', 'rules']
