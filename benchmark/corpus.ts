@@ -58,9 +58,9 @@ function createStanza(random: () => number): string {
     return `<iq from='${from}' to='${to}' id='${id}' type='result'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'><item id='${hex(40)}'><data xmlns='urn:xmpp:avatar:data'>${avatar}</data></item></items></pubsub></iq>`
   }
   if (kind < 0.35)
-    return `<message from='${from}' to='${to}' id='${id}' type='chat'><body>${text(4 + below(30))}</body><active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/><origin-id xmlns='urn:xmpp:sid:0' id='${id}'/></message>`
+    return `<message from='${from}' to='${to}' id='${id}' type='chat'><body>${text(4 + below(20))}</body><active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/><origin-id xmlns='urn:xmpp:sid:0' id='${id}'/></message>`
   if (kind < 0.6)
-    return `<message from='room${below(40)}@rooms.capulet.example/nick${below(300)}' to='${to}/${hex(8)}' id='${id}' type='groupchat'><body>${text(4 + below(40))} &lt;3 &amp; more</body><occupant-id xmlns='urn:xmpp:occupant-id:0' id='${hex(40)}='/><delay xmlns='urn:xmpp:delay' from='room${below(40)}@rooms.capulet.example' stamp='2026-02-10T23:08:${10 + below(50)}Z'/><stanza-id xmlns='urn:xmpp:sid:0' by='rooms.capulet.example' id='${hex(16)}'/></message>`
+    return `<message from='room${below(40)}@rooms.capulet.example/nick${below(300)}' to='${to}/${hex(8)}' id='${id}' type='groupchat'><body>${text(4 + below(22))} &lt;3 &amp; more</body><occupant-id xmlns='urn:xmpp:occupant-id:0' id='${hex(40)}='/><delay xmlns='urn:xmpp:delay' from='room${below(40)}@rooms.capulet.example' stamp='2026-02-10T23:08:${10 + below(50)}Z'/><stanza-id xmlns='urn:xmpp:sid:0' by='rooms.capulet.example' id='${hex(16)}'/></message>`
   if (kind < 0.85)
     return `<presence from='${from}' to='${to}'><show>away</show><status>${text(below(8))}</status><priority>${below(30)}</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://conversations.example' ver='${hex(27)}='/><x xmlns='vcard-temp:x:update'><photo>${hex(40)}</photo></x></presence>`
   if (kind < 0.95)

@@ -10,17 +10,24 @@ export interface Result {
   readonly seconds: number
 }
 
-/** How long each contender runs before it counts, in milliseconds: a server is warm. */
-const WARM_UP = 800
+export interface Rules {
+  /** How long each contender runs before it counts, in milliseconds: a server is warm. */
+  readonly warmUp: number
+  readonly rounds: number
+  /** What each has to see. */
+  readonly stanzas: number
+}
 
-/**
- * Lets contenders take turns, so that whatever else the machine does meets all of them, and keeps the fastest round of each.
- */
-export function measure(contenders: readonly Contender[], rounds: number, stanzas: number): readonly Result[] {
-  for (const contender of contenders) for (const end = performance.now() + WARM_UP; performance.now() < end;) time(contender, stanzas)
+/** Lets contenders take turns, so that whatever else the machine does meets all of them, and keeps the fastest round of each. */
+export function measure(contenders: readonly Contender[], rules: Rules): readonly Result[] {
+  for (const contender of contenders) {
+    for (const end = performance.now() + rules.warmUp; performance.now() < end;) time(contender, rules.stanzas)
+  }
   const best = new Map<string, number>()
-  for (let round = 0; round < rounds; round++) {
-    for (const contender of contenders) best.set(contender.name, Math.min(time(contender, stanzas), best.get(contender.name) ?? Infinity))
+  for (let round = 0; round < rules.rounds; round++) {
+    for (const contender of contenders) {
+      best.set(contender.name, Math.min(time(contender, rules.stanzas), best.get(contender.name) ?? Infinity))
+    }
   }
   return contenders.map(({ name }) => ({ name, seconds: best.get(name) ?? Infinity }))
 }

@@ -114,7 +114,7 @@ function walkUtf8(bytes: Uint8Array, from: number, to: number): Utf8Prefix {
 }
 
 /** What a byte may do, by where it stands: bits of {@link BYTES}. */
-export const NAME_BYTE = 1
+export const NAME_STOP = 1
 export const NAME_START_BYTE = 2
 export const SPACE_BYTE = 4
 /** Ends plain running in text, in an attribute value, in a namespace name. */
@@ -134,11 +134,31 @@ for (let byte = 0; byte < 256; byte++) {
   const refused = control || byte === 0xef || character === '<' || character === '>' || character === '&'
   const valueStop = refused || byte >= 0x80 || byte < 0x20 || character === '"' || character === "'"
   BYTES[byte] =
-    (/[-.0-9A-Za-z_]/.test(character) ? NAME_BYTE : 0) |
+    (/[-.0-9A-Za-z_]/.test(character) ? 0 : NAME_STOP) |
     (/[A-Za-z_]/.test(character) ? NAME_START_BYTE : 0) |
     (/[ \t\r\n]/.test(character) ? SPACE_BYTE : 0) |
     (refused ? TEXT_STOP : 0) |
     (valueStop ? VALUE_STOP : 0) |
     (valueStop || character === ' ' ? NAMESPACE_STOP : 0) |
     (/[ \t\r\n/>]/.test(character) ? NAME_END : 0)
+}
+
+/**
+ * Where the first byte stands that has a bit of `mask`, from one place to another. The framer's time is spent here: eight bytes
+ * a turn take two thirds of the time that one a turn takes.
+ */
+export function findByte(bytes: Uint8Array, from: number, to: number, mask: number): number {
+  let at = from
+  for (const last = to - 8; at <= last; at += 8) {
+    if (((BYTES[bytes[at] ?? 0] ?? 0) & mask) !== 0) return at
+    if (((BYTES[bytes[at + 1] ?? 0] ?? 0) & mask) !== 0) return at + 1
+    if (((BYTES[bytes[at + 2] ?? 0] ?? 0) & mask) !== 0) return at + 2
+    if (((BYTES[bytes[at + 3] ?? 0] ?? 0) & mask) !== 0) return at + 3
+    if (((BYTES[bytes[at + 4] ?? 0] ?? 0) & mask) !== 0) return at + 4
+    if (((BYTES[bytes[at + 5] ?? 0] ?? 0) & mask) !== 0) return at + 5
+    if (((BYTES[bytes[at + 6] ?? 0] ?? 0) & mask) !== 0) return at + 6
+    if (((BYTES[bytes[at + 7] ?? 0] ?? 0) & mask) !== 0) return at + 7
+  }
+  while (at < to && ((BYTES[bytes[at] ?? 0] ?? 0) & mask) === 0) at++
+  return at
 }

@@ -4,9 +4,10 @@ import {
   BYTES,
   characterLength,
   codePointAt,
+  findByte,
   isNameCharacter,
-  NAME_BYTE,
   NAME_END,
+  NAME_STOP,
   NAME_START_BYTE,
   NAMESPACE_STOP,
   SPACE_BYTE,
@@ -353,7 +354,7 @@ export class Framer {
     const start = this.#start
     let at = this.#at
     if (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_START_BYTE) === 0) return
-    while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_BYTE) !== 0) at++
+    at = findByte(block, at, stop, NAME_STOP)
     if (at === stop || ((BYTES[block[at] ?? 0] ?? 0) & NAME_END) === 0 || at - this.#at > LONGEST_NAME) return
     this.#elementAt = this.#at - start
     this.#elementTo = at - start
@@ -362,16 +363,14 @@ export class Framer {
     while (at < stop && block[at] === 0x20 && !this.#attributes.isFull) {
       const name = at + 1
       if (name === stop || ((BYTES[block[name] ?? 0] ?? 0) & NAME_START_BYTE) === 0) break
-      let to = name + 1
-      while (to < stop && ((BYTES[block[to] ?? 0] ?? 0) & NAME_BYTE) !== 0) to++
+      const to = findByte(block, name + 1, stop, NAME_STOP)
       const value = to + 2
       if (value > stop || block[to] !== EQUAL_SIGN || to - name > LONGEST_NAME) break
       const quote = block[to + 1]
       if (quote !== 0x22 && quote !== 0x27) break
       const flags = to - name === XMLNS.length && equalBytes(block, name, XMLNS) ? DECLARATION : 0
       const mask = flags === 0 ? VALUE_STOP : NAMESPACE_STOP
-      let end = value
-      while (end < stop && ((BYTES[block[end] ?? 0] ?? 0) & mask) === 0) end++
+      const end = findByte(block, value, stop, mask)
       if (end === stop || block[end] !== quote) break
       this.#attributes.add(name - start, to - start, 0, value - start, end - start, flags)
       at = end + 1
@@ -420,7 +419,7 @@ export class Framer {
     const stop = this.#stop
     let at = this.#at
     for (;;) {
-      if (!this.#nameBegins) while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & NAME_BYTE) !== 0) at++
+      if (!this.#nameBegins) at = findByte(block, at, stop, NAME_STOP)
       this.#at = at
       const length = at - this.#start - this.#nameAt
       if (length > LONGEST_NAME) throw excess(`a name of more than ${LONGEST_NAME} bytes`)
@@ -484,7 +483,7 @@ export class Framer {
     const mask = (this.#flags & DECLARATION) === 0 ? VALUE_STOP : NAMESPACE_STOP
     let at = this.#at
     for (;;) {
-      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & mask) === 0) at++
+      at = findByte(block, at, stop, mask)
       this.#at = at
       if (at === stop) return false
       const byte = block[at] ?? 0
@@ -535,7 +534,7 @@ export class Framer {
     const stop = this.#stop
     let at = this.#at
     for (;;) {
-      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & TEXT_STOP) === 0) at++
+      at = findByte(block, at, stop, TEXT_STOP)
       this.#at = at
       if (at === stop) return false
       const byte = block[at] ?? 0
@@ -597,7 +596,7 @@ export class Framer {
     const stop = this.#stop
     let at = this.#at
     for (;;) {
-      while (at < stop && ((BYTES[block[at] ?? 0] ?? 0) & TEXT_STOP) === 0) at++
+      at = findByte(block, at, stop, TEXT_STOP)
       this.#at = at
       if (at === stop) return false
       const byte = block[at] ?? 0
