@@ -1,8 +1,9 @@
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
-import type { StanzaErrorType } from '../errors.ts'
+import type { ErrorCode, StanzaErrorType } from '../errors.ts'
 import { escapeText } from '../rules/escape.ts'
 import { NS_STREAM_ERRORS } from './namespaces.ts'
+import { streamErrorXml } from './writer.ts'
 
 const CONDITIONS = new Set([
   'bad-format',
@@ -63,4 +64,29 @@ export function receivedStreamError(error: Element): FederationError {
     temporary: LATER.has(condition),
     ...(gone ? { bounce: NOT_FOUND } : {})
   })
+}
+
+/** The `<stream:error/>` with its closing tag that an error of ours ends a stream with (RFC 6120 §4.9.1). */
+export function sentStreamError(error: FederationError, condition: string): string {
+  return streamErrorXml(condition, sentenceFor(error), applicationFor(error))
+}
+
+/** Only what is about the peer's own doing is told to it: not our policy's reasons, and nothing of our insides. */
+const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'S2S_ADDRESS',
+  'S2S_LIMIT',
+  'S2S_NOT_WELL_FORMED',
+  'S2S_STREAM_ERROR_SENT',
+  'S2S_TIMEOUT'
+])
+
+function sentenceFor(error: FederationError): string | undefined {
+  if (error.code === 'S2S_CERTIFICATE') return `The certificate is not accepted${error.detail === undefined ? '' : `: ${error.detail}`}`
+  return TOLD.has(error.code) ? error.detail : undefined
+}
+
+function applicationFor(error: FederationError): { name: string; namespace: string } | undefined {
+  return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big'
+    ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' }
+    : undefined
 }

@@ -7,8 +7,7 @@ import type { CloseFrame, ElementFrame, Frame, HeaderFrame } from './framer.ts'
 import { NS_STREAMS } from './namespaces.ts'
 import { Outbox } from './outbox.ts'
 import type { Taken } from './outbox.ts'
-import { receivedStreamError } from './stream-error.ts'
-import { streamErrorXml } from './writer.ts'
+import { receivedStreamError, sentStreamError } from './stream-error.ts'
 
 export interface XmlStreamOptions {
   readonly limits: Limits
@@ -178,10 +177,7 @@ export class XmlStream {
   /** Sends the stream error, if any, and the closing tag. Reading goes on. */
   sendClosing(error?: FederationError): void {
     if (this.#closingSent || this.#detached) return
-    const condition = error?.streamCondition
-    this.write(
-      condition === undefined || error === undefined ? CLOSING_TAG : streamErrorXml(condition, sentenceFor(error), applicationFor(error))
-    )
+    this.write(error?.streamCondition === undefined ? CLOSING_TAG : sentStreamError(error, error.streamCondition))
     this.flush()
     this.#closingSent = true
   }
@@ -274,16 +270,6 @@ export class XmlStream {
     this.#failure ??= error
     this.#onReadable()
   }
-}
-
-function sentenceFor(error: FederationError): string | undefined {
-  return error.code === 'S2S_INTERNAL' ? undefined : error.message
-}
-
-function applicationFor(error: FederationError): { name: string; namespace: string } | undefined {
-  return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big'
-    ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' }
-    : undefined
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void } {

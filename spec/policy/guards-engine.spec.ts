@@ -65,6 +65,14 @@ describe('guards on real engines', () => {
     assert.match(incoming.error.message, /policy-violation/)
   })
 
+  it('tell a blocked peer that policy is the reason, and not what the policy says', async () => {
+    await world.engine('b.example', { policy: { name: 'ours', admit: () => ({ answer: 'refuse', because: 'they owe us money' }) } })
+    const a = await world.engine('a.example')
+    const report = await world.run(a.probe(PAIR))
+    assert.match(report.error?.message ?? '', /policy-violation/)
+    assert.doesNotMatch(JSON.stringify(report), /money/)
+  })
+
   it('allow only who is named', async () => {
     await world.engine('b.example')
     await world.engine('c.example')
