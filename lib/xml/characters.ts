@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 
+const LAST_NAME_START = 0xeffff
+
 // Name productions of XML 1.0, fifth edition, §2.3, as pairs of first and last code point, beyond ASCII.
 const NAME_START: readonly (readonly [first: number, last: number])[] = [
   [0xc0, 0xd6],
@@ -13,7 +15,7 @@ const NAME_START: readonly (readonly [first: number, last: number])[] = [
   [0x3001, 0xd7ff],
   [0xf900, 0xfdcf],
   [0xfdf0, 0xfffd],
-  [0x10000, 0xeffff]
+  [0x10000, LAST_NAME_START]
 ]
 const NAME_MORE: typeof NAME_START = [
   [0xb7, 0xb7],
@@ -21,12 +23,18 @@ const NAME_MORE: typeof NAME_START = [
   [0x203f, 0x2040]
 ]
 
-const within = (ranges: typeof NAME_START, codePoint: number): boolean =>
-  ranges.some(([first, last]) => codePoint >= first && codePoint <= last)
+const NAME = 1
+const START = 2
+
+/** Bits for every character of the first plane: a name in another script costs no more than one in this. */
+const FIRST_PLANE = new Uint8Array(0x10000)
+for (const [first, last] of NAME_MORE) FIRST_PLANE.fill(NAME, first, last + 1)
+for (const [first, last] of NAME_START) FIRST_PLANE.fill(NAME | START, first, last + 1)
 
 /** Whether a code point beyond ASCII may stand in a name, or begin one. */
 export function isNameCharacter(codePoint: number, first: boolean): boolean {
-  return within(NAME_START, codePoint) || (!first && within(NAME_MORE, codePoint))
+  if (codePoint > 0xffff) return codePoint <= LAST_NAME_START
+  return ((FIRST_PLANE[codePoint] ?? 0) & (first ? START : NAME)) !== 0
 }
 
 const pattern = (ranges: typeof NAME_START): string =>
@@ -58,10 +66,11 @@ export function characterLength(lead: number): number {
 /** Reads one complete, valid character beyond ASCII. */
 export function codePointAt(bytes: Uint8Array, at: number): number {
   const lead = bytes[at] ?? 0
-  const tail = (index: number): number => (bytes[at + index] ?? 0) & 0x3f
-  if (lead < 0xe0) return ((lead & 0x1f) << 6) | tail(1)
-  if (lead < 0xf0) return ((lead & 0x0f) << 12) | (tail(1) << 6) | tail(2)
-  return ((lead & 0x07) << 18) | (tail(1) << 12) | (tail(2) << 6) | tail(3)
+  const second = (bytes[at + 1] ?? 0) & 0x3f
+  if (lead < 0xe0) return ((lead & 0x1f) << 6) | second
+  const third = (bytes[at + 2] ?? 0) & 0x3f
+  if (lead < 0xf0) return ((lead & 0x0f) << 12) | (second << 6) | third
+  return ((lead & 0x07) << 18) | (second << 12) | (third << 6) | ((bytes[at + 3] ?? 0) & 0x3f)
 }
 
 /** Where the valid, complete characters of some bytes end, and whether what stands there can still become one. */

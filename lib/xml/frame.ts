@@ -151,7 +151,9 @@ export class ReceivedElement implements ElementFrame {
 
   readdressed(header: Readdressing): ElementFrame {
     const start = readTag(this.#bytes.toString('utf8', this.#at, this.#at + this.#tag.end), 0)
-    const attributes = new Map([...this.#declarations(), ...start.attributes])
+    const attributes = new Map(this.#declarations())
+    for (let index = 0; index < start.attributes.length; index += 2)
+      attributes.set(start.attributes[index] ?? '', start.attributes[index + 1] ?? '')
     for (const key of ['from', 'to', 'id'] as const) if (header[key] !== undefined) attributes.set(key, header[key])
     return new ReaddressedElement(this, { name: start.name, attributes, empty: start.empty }, () => this.#payload())
   }

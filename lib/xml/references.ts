@@ -2,6 +2,7 @@ import { isCharacter } from './characters.ts'
 import { illFormed, restricted } from './refusals.ts'
 
 const NAMED: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', apos: "'", quot: '"' }
+const INDIRECT = /[&\t\n\r]/
 const REFERENCE = /&(?:#x([0-9a-fA-F]+)|#([0-9]+)|([a-z]+));/g
 
 /** The character data that checked text stands for (XML 1.0 §2.11, §4.6): references resolved, line ends as line feeds. */
@@ -12,6 +13,7 @@ export function expandText(raw: string): string {
 
 /** The value that a checked attribute stands for (XML 1.0 §3.3.3): literal white space becomes spaces, a line end one space. */
 export function expandValue(raw: string): string {
+  if (!INDIRECT.test(raw)) return raw
   const spaced = raw.replace(/\r\n|[\t\n\r]/g, ' ')
   return spaced.includes('&') ? resolve(spaced) : spaced
 }

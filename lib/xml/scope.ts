@@ -86,8 +86,8 @@ export class Scope {
 }
 
 function sameBytes(one: Buffer, bytes: Buffer, from: number, to: number): boolean {
-  if (one.length !== to - from) return false
-  for (let index = 0; index < one.length; index++) if (one[index] !== bytes[from + index]) return false
+  if (one.length !== to - from || one[0] !== bytes[from]) return false
+  for (let index = 1; index < one.length; index++) if (one[index] !== bytes[from + index]) return false
   return true
 }
 

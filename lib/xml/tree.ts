@@ -25,7 +25,8 @@ export function buildTree(text: string, declarations: ReadonlyMap<string, string
       const tag = readTag(text, angle)
       const child = new Element(tag.name)
       if (parent === holder) for (const [name, value] of declarations) setAttribute(child, name, value)
-      for (const [name, value] of tag.attributes) setAttribute(child, name, value)
+      const { attributes } = tag
+      for (let index = 0; index < attributes.length; index += 2) setAttribute(child, attributes[index] ?? '', attributes[index + 1] ?? '')
       parent.cnode(child)
       if (!tag.empty) parent = child
       at = tag.end
@@ -40,7 +41,8 @@ export function buildTree(text: string, declarations: ReadonlyMap<string, string
 /** One start tag, taken apart. */
 export interface Tag {
   readonly name: string
-  readonly attributes: readonly (readonly [name: string, value: string])[]
+  /** Name and value in turn. */
+  readonly attributes: readonly string[]
   readonly empty: boolean
   /** Where its `>` ends. */
   readonly end: number
@@ -50,7 +52,7 @@ export interface Tag {
 export function readTag(text: string, at: number): Tag {
   let end = nameEnd(text, at + 1)
   const name = text.slice(at + 1, end)
-  const attributes: [string, string][] = []
+  const attributes: string[] = []
   while (end < text.length) {
     end = skipSpace(text, end)
     if (text[end] === '>') return { name, attributes, empty: false, end: end + 1 }
@@ -58,7 +60,7 @@ export function readTag(text: string, at: number): Tag {
     const keyEnd = nameEnd(text, end)
     const quote = skipSpace(text, skipSpace(text, keyEnd) + 1)
     const valueEnd = text.indexOf(text[quote] ?? '', quote + 1)
-    attributes.push([text.slice(end, keyEnd), expandValue(text.slice(quote + 1, valueEnd))])
+    attributes.push(text.slice(end, keyEnd), expandValue(text.slice(quote + 1, valueEnd)))
     end = valueEnd + 1
   }
   throw new TypeError('a checked start tag ends')

@@ -1,23 +1,24 @@
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
+import type { ApplicationCondition } from '../errors.ts'
 import { isNcName } from './characters.ts'
+import { NS_CLIENT, NS_DIALBACK, NS_SERVER, NS_STREAM_ERRORS, NS_STREAMS } from './namespaces.ts'
 import { boundNamespace, XML_NAMESPACE } from './scope.ts'
 
-/** Namespaces that every stream of ours declares in its header. */
-const STREAMS = 'http://etherx.jabber.org/streams'
-const SERVER = 'jabber:server'
-const CLIENT = 'jabber:client'
-const DIALBACK = 'jabber:server:dialback'
-const STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams'
+/** The prefixes that every stream of ours declares in its header, beside the content namespace. */
 const HEADER_PREFIXES: ReadonlyMap<string, string> = new Map([
-  ['stream', STREAMS],
-  ['db', DIALBACK]
+  ['stream', NS_STREAMS],
+  ['db', NS_DIALBACK]
 ])
+const NO_PREFIXES: ReadonlyMap<string, string> = new Map()
 
 const DEEPEST = 1000
-const TEXT_SPECIAL = /[&<>\r]/g
-const ATTRIBUTE_SPECIAL = /[&<>"'\t\n\r]/g
-const NOT_A_CHARACTER = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/u
+// What is to be escaped, or looked at: most text is neither.
+const TEXT_SPECIAL = /[&<>\r\u0000-\u0008\u000b\u000c\u000e-\u001f\ud800-\udfff\ufffe\uffff]/
+const ATTRIBUTE_SPECIAL = /[&<>"'\u0000-\u001f\ud800-\udfff\ufffe\uffff]/
+const TEXT_ESCAPED = /[&<>\r]/g
+const ATTRIBUTE_ESCAPED = /[&<>"'\t\n\r]/g
+const NOT_A_CHARACTER = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
@@ -36,12 +37,12 @@ const escaped = (character: string): string => ESCAPES[character] ?? character
  * @throws FederationError `S2S_ADDRESS` for what is no XML character: control characters, lone surrogates
  */
 export function escapeText(text: string): string {
-  return characters(text).replace(TEXT_SPECIAL, escaped)
+  return TEXT_SPECIAL.test(text) ? characters(text).replace(TEXT_ESCAPED, escaped) : text
 }
 
 /** Writes an attribute value, for either quote (XML 1.0 §3.3.3: literal white space would be normalised). Throws as {@link escapeText}. */
 export function escapeAttribute(value: string): string {
-  return characters(value).replace(ATTRIBUTE_SPECIAL, escaped)
+  return ATTRIBUTE_SPECIAL.test(value) ? characters(value).replace(ATTRIBUTE_ESCAPED, escaped) : value
 }
 
 function characters(text: string): string {
@@ -88,6 +89,9 @@ class TreeWriter {
   readonly #onStream: boolean
   readonly #open: Open[] = []
   #xml = ''
+  // The start tag in hand: what is bound there, and what has to be declared beside what the element declares itself.
+  #prefixes = NO_PREFIXES
+  #missing = ''
 
   constructor(top: Element, onStream: boolean) {
     this.#top = top
@@ -102,7 +106,8 @@ class TreeWriter {
       if (open.child++ === children.length) {
         this.#xml += `</${open.name}>`
         this.#open.pop()
-      } else if (isElement(child)) this.#start(child, open)
+      } else if (typeof child === 'string') this.#xml += escapeText(child)
+      else if (isElement(child)) this.#start(child, open)
       else if (child !== null && child !== undefined) this.#xml += escapeText(textOf(child))
     }
     return this.#xml
@@ -111,87 +116,56 @@ class TreeWriter {
   #start(element: Element, parent: Open | undefined): void {
     if (this.#open.length >= DEEPEST) throw unserializable(`it is deeper than ${DEEPEST} elements`)
     const own = readAttributes(element)
-    const scope = new WrittenScope(declaredPrefixes(own, parent?.prefixes), prefix => this.#outside(prefix))
-    const declared = own.get('xmlns') ?? parent?.inTree ?? inherited(element, 'xmlns')
-    const here = parent === undefined && this.#onStream && !declared ? SERVER : (declared ?? '')
-    const [prefix, local] = splitName(element.name)
-    const namespace = prefix === '' ? here : scope.resolve(prefix)
-    const content = this.#onStream && (parent?.content ?? true) && (namespace === SERVER || namespace === CLIENT)
-    const around = parent === undefined ? (this.#onStream ? SERVER : declared === undefined ? '' : undefined) : parent.written
+    this.#prefixes = declaredPrefixes(own, parent?.prefixes ?? NO_PREFIXES)
+    this.#missing = ''
+    const declared = own.xmlns ?? parent?.inTree ?? inherited(element, 'xmlns')
+    const here = parent === undefined && this.#onStream && !declared ? NS_SERVER : (declared ?? '')
+    const { prefix, local } = qualifiedName(element.name)
+    const namespace = prefix === '' ? here : this.#resolve(prefix)
+    const content = this.#onStream && (parent?.content ?? true) && (namespace === NS_SERVER || namespace === NS_CLIENT)
+    const around = parent === undefined ? (this.#onStream ? NS_SERVER : declared === undefined ? '' : undefined) : parent.written
     // A prefixed element leaves the default namespace to what is under it.
-    const written = content ? SERVER : prefix === '' || own.has('xmlns') ? here : (around ?? here)
+    const written = content ? NS_SERVER : prefix === '' || own.xmlns !== undefined ? here : (around ?? here)
     const name = content ? local : element.name
-    const attributes = writeAttributes(own, scope)
-    this.#xml += `<${name}${written === around ? '' : ` xmlns="${escapeAttribute(written)}"`}${scope.declarations()}${attributes}`
+    const attributes = this.#attributes(own)
+    this.#xml += `<${name}${written === around ? '' : ` xmlns="${escapeAttribute(written)}"`}${this.#missing}${attributes}`
     if (element.children.length === 0) this.#xml += '/>'
     else {
       this.#xml += '>'
-      this.#open.push({ element, name, prefixes: scope.prefixes, inTree: here, written, content, child: 0 })
+      this.#open.push({ element, name, prefixes: this.#prefixes, inTree: here, written, content, child: 0 })
     }
   }
 
-  /** What binds a prefix that the tree does not: the tree's own parents, or our stream header. */
-  #outside(prefix: string): { readonly namespace: string; readonly declare: boolean } {
-    if (prefix === 'xml') return { namespace: XML_NAMESPACE, declare: false }
-    const namespace = inherited(this.#top, `xmlns:${prefix}`)
-    if (namespace !== undefined) return { namespace, declare: true }
+  #attributes({ pairs }: OwnAttributes): string {
+    let text = ''
+    let expanded: Set<string> | undefined
+    for (const [name, value] of pairs) {
+      const { prefix, local } = qualifiedName(name)
+      if (prefix !== '' && prefix !== 'xmlns') {
+        const key = `${local} ${this.#resolve(prefix)}`
+        if (expanded?.has(key)) throw unserializable('it has an attribute twice')
+        expanded = (expanded ?? new Set()).add(key)
+      }
+      text += ` ${name}="${escapeAttribute(value)}"`
+    }
+    return text
+  }
+
+  #resolve(prefix: string): string {
+    const bound = this.#prefixes.get(prefix)
+    if (bound !== undefined) return bound
+    if (prefix === 'xml') return XML_NAMESPACE
+    const outside = inherited(this.#top, `xmlns:${prefix}`)
+    if (outside !== undefined) {
+      this.#prefixes = new Map([...this.#prefixes, [prefix, outside]])
+      this.#missing += ` xmlns:${prefix}="${escapeAttribute(outside)}"`
+      return outside
+    }
     // `db:result` and `stream:error` stand on the declarations of the header, as every peer sends them.
     const header = this.#onStream && this.#top.name.startsWith(`${prefix}:`) ? HEADER_PREFIXES.get(prefix) : undefined
     if (header === undefined) throw unserializable('a prefix is not declared')
-    return { namespace: header, declare: false }
+    return header
   }
-}
-
-/** The prefixes in scope at one start tag, and those that it has to declare beside its own. */
-class WrittenScope {
-  #prefixes: ReadonlyMap<string, string>
-  readonly #missing = new Map<string, string>()
-  readonly #outside: (prefix: string) => { readonly namespace: string; readonly declare: boolean }
-
-  constructor(
-    prefixes: ReadonlyMap<string, string>,
-    outside: (prefix: string) => { readonly namespace: string; readonly declare: boolean }
-  ) {
-    this.#prefixes = prefixes
-    this.#outside = outside
-  }
-
-  get prefixes(): ReadonlyMap<string, string> {
-    return this.#prefixes
-  }
-
-  resolve(prefix: string): string {
-    const bound = this.#prefixes.get(prefix)
-    if (bound !== undefined) return bound
-    const { namespace, declare } = this.#outside(prefix)
-    if (declare) {
-      this.#missing.set(prefix, namespace)
-      this.#prefixes = new Map([...this.#prefixes, [prefix, namespace]])
-    }
-    return namespace
-  }
-
-  declarations(): string {
-    let text = ''
-    for (const [prefix, namespace] of this.#missing) text += ` xmlns:${prefix}="${escapeAttribute(namespace)}"`
-    return text
-  }
-}
-
-function writeAttributes(own: ReadonlyMap<string, string>, scope: WrittenScope): string {
-  let text = ''
-  const expanded = new Set<string>()
-  for (const [name, value] of own) {
-    if (name === 'xmlns') continue
-    const [prefix, local] = splitName(name)
-    if (prefix !== '' && prefix !== 'xmlns') {
-      const key = `${local} ${scope.resolve(prefix)}`
-      if (expanded.has(key)) throw unserializable('it has an attribute twice')
-      expanded.add(key)
-    }
-    text += ` ${name}="${escapeAttribute(value)}"`
-  }
-  return text
 }
 
 function isElement(child: unknown): child is Element {
@@ -204,44 +178,72 @@ function textOf(child: unknown): string {
   throw unserializable('a child is neither an element nor text')
 }
 
-// ltx writes an attribute unless it is null or undefined, and numbers as they are.
-function readAttributes(element: Element): Map<string, string> {
-  const attributes = new Map<string, string>()
-  for (const [name, value] of Object.entries<unknown>(element.attrs)) {
-    if (value !== null && value !== undefined) attributes.set(name, textOf(value))
-  }
-  return attributes
+/** What an element's attributes say: the default namespace apart. */
+interface OwnAttributes {
+  readonly pairs: readonly (readonly [name: string, value: string])[]
+  readonly xmlns: string | undefined
+  readonly declares: boolean
 }
 
-function splitName(name: string): [prefix: string, local: string] {
+// ltx writes an attribute unless it is null or undefined, and numbers as they are.
+function readAttributes(element: Element): OwnAttributes {
+  const attributes = element.attrs as Readonly<Record<string, unknown>>
+  const pairs: [string, string][] = []
+  let xmlns: string | undefined
+  let declares = false
+  for (const name of Object.keys(attributes)) {
+    const value = attributes[name]
+    if (value === null || value === undefined) continue
+    if (name === 'xmlns') xmlns = textOf(value)
+    else pairs.push([name, textOf(value)])
+    if (name.startsWith('xmlns')) declares = true
+  }
+  return { pairs, xmlns, declares }
+}
+
+function declaredPrefixes(own: OwnAttributes, outer: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  if (!own.declares) return outer
+  let prefixes: Map<string, string> | undefined
+  try {
+    boundNamespace('', own.xmlns ?? '')
+    for (const [name, value] of own.pairs) {
+      if (!name.startsWith('xmlns:')) continue
+      const prefix = name.slice('xmlns:'.length)
+      prefixes = (prefixes ?? new Map(outer)).set(prefix, boundNamespace(prefix, value))
+    }
+  } catch (cause) {
+    throw new FederationError('S2S_ADDRESS', { detail: 'an element cannot be written: a namespace declaration is malformed', cause })
+  }
+  return prefixes ?? outer
+}
+
+interface QualifiedName {
+  readonly prefix: string
+  readonly local: string
+}
+
+const KNOWN_MOST = 4096
+const known = new Map<string, QualifiedName>()
+
+/** Takes a name apart. The same few are written again and again. */
+function qualifiedName(name: string): QualifiedName {
+  const seen = known.get(name)
+  if (seen !== undefined) return seen
   const colon = name.indexOf(':')
   const prefix = colon < 0 ? '' : name.slice(0, colon)
   const local = name.slice(colon + 1)
   if (!isNcName(local) || (colon >= 0 && !isNcName(prefix))) throw unserializable('a name is none in XML')
-  return [prefix, local]
-}
-
-function declaredPrefixes(own: ReadonlyMap<string, string>, outer: ReadonlyMap<string, string> | undefined): ReadonlyMap<string, string> {
-  let prefixes: Map<string, string> | undefined
-  for (const [name, value] of own) {
-    if (name !== 'xmlns' && !name.startsWith('xmlns:')) continue
-    const prefix = name.slice('xmlns:'.length)
-    try {
-      boundNamespace(prefix, value)
-    } catch (cause) {
-      throw new FederationError('S2S_ADDRESS', { detail: 'an element cannot be written: a namespace declaration is malformed', cause })
-    }
-    if (prefix !== '') (prefixes ??= new Map(outer)).set(prefix, value)
-  }
-  return prefixes ?? outer ?? new Map()
+  if (known.size >= KNOWN_MOST) known.clear()
+  known.set(name, { prefix, local })
+  return { prefix, local }
 }
 
 /** What the parents of an element say: the tree it was taken from. They may be a circle. */
 function inherited(element: Element, attribute: string): string | undefined {
   let outer = element.parent
   for (let depth = 0; outer !== null && depth < DEEPEST; depth++) {
-    const value = readAttributes(outer).get(attribute)
-    if (value !== undefined) return value
+    const value: unknown = outer.attrs[attribute]
+    if (value !== null && value !== undefined) return textOf(value)
     outer = outer.parent
   }
   return undefined
@@ -266,20 +268,17 @@ export function headerXml(header: {
   ] as const) {
     if (value !== undefined) xml += ` ${name}='${escapeAttribute(value)}'`
   }
-  return `${xml} xmlns='${SERVER}' xmlns:db='${DIALBACK}' xmlns:stream='${STREAMS}'>`
+  return `${xml} xmlns='${NS_SERVER}' xmlns:db='${NS_DIALBACK}' xmlns:stream='${NS_STREAMS}'>`
 }
 
 /** A stream error with the closing tag after it (RFC 6120 §4.9): one condition, an optional sentence, an optional application condition. */
-export function streamErrorXml(
-  condition: string,
-  text?: string,
-  application?: { readonly name: string; readonly namespace: string }
-): string {
-  const own = (name: string, namespace: string): string => {
-    if (!isNcName(name)) throw unserializable('a condition is no name in XML')
-    return `<${name} xmlns='${escapeAttribute(namespace)}'/>`
+export function streamErrorXml(condition: string, text?: string, application?: ApplicationCondition): string {
+  const own = (name: string, namespace: string, attributes: Readonly<Record<string, string>> = {}): string => {
+    if (![name, ...Object.keys(attributes)].every(isNcName)) throw unserializable('a condition is no name in XML')
+    const further = Object.entries(attributes).map(([key, value]) => ` ${key}='${escapeAttribute(value)}'`)
+    return `<${name} xmlns='${escapeAttribute(namespace)}'${further.join('')}/>`
   }
-  const sentence = text === undefined ? '' : `<text xmlns='${STREAM_ERRORS}' xml:lang='en'>${escapeText(text)}</text>`
-  const special = application === undefined ? '' : own(application.name, application.namespace)
-  return `<stream:error>${own(condition, STREAM_ERRORS)}${sentence}${special}</stream:error></stream:stream>`
+  const sentence = text === undefined ? '' : `<text xmlns='${NS_STREAM_ERRORS}' xml:lang='en'>${escapeText(text)}</text>`
+  const special = application === undefined ? '' : own(application.name, application.namespace, application.attributes)
+  return `<stream:error>${own(condition, NS_STREAM_ERRORS)}${sentence}${special}</stream:error></stream:stream>`
 }
