@@ -56,6 +56,8 @@ function nextEncrypted(history: readonly Tried[], endpoints: readonly Endpoint[]
 function plainTurn(history: readonly Tried[], clamps: AttemptClamps): Attempt | undefined {
   // A peer that required TLS once has required it: that another of its servers did not say so proves nothing.
   if (history.some(tried => tried.failure.tlsRequiredByPeer)) return undefined
+  // A server for direct TLS that the policy did not want dialled was not tried encrypted, whatever the policy wants by now.
+  if (history.some(({ failure }) => failure.step === 'negotiate-tls' && failure.error.code === 'S2S_POLICY')) return undefined
   const earned = history.find(
     ({ answer, failure, attempt }) => answer === 'reconnect-plain' && plainRefusal(failure, clamps, attempt.endpoint) === undefined
   )

@@ -31,6 +31,14 @@ describe('rules/next-attempt', () => {
     }
   })
 
+  it('never turns to clear when a server for direct TLS was not dialled because policy did not want TLS then', () => {
+    const history = [
+      tried(attempt(direct), { ...failure('negotiate-tls', 'S2S_POLICY'), endpointsLeft: 1 }, 'next-endpoint'),
+      tried(attempt(a), handshake, 'reconnect-plain')
+    ]
+    assert.equal(nextAttempt(history, [direct, a], open), undefined)
+  })
+
   it('takes a turn in clear that was earned although the policy says, of the last endpoint, that none is left', () => {
     const history = [
       tried(attempt(a), { ...handshake, endpointsLeft: 1 }, 'reconnect-plain'),
