@@ -118,7 +118,7 @@ class TreeWriter {
     const own = readAttributes(element)
     this.#prefixes = declaredPrefixes(own, parent?.prefixes ?? NO_PREFIXES)
     this.#missing = ''
-    const declared = own.xmlns ?? parent?.inTree ?? inherited(element, 'xmlns')
+    const declared = own.xmlns ?? parent?.inTree ?? inherited(element, '')
     const here = parent === undefined && this.#onStream && !declared ? NS_SERVER : (declared ?? '')
     const { prefix, local } = qualifiedName(element.name)
     const namespace = prefix === '' ? here : this.#resolve(prefix)
@@ -155,7 +155,7 @@ class TreeWriter {
     const bound = this.#prefixes.get(prefix)
     if (bound !== undefined) return bound
     if (prefix === 'xml') return XML_NAMESPACE
-    const outside = inherited(this.#top, `xmlns:${prefix}`)
+    const outside = inherited(this.#top, prefix)
     if (outside !== undefined) {
       this.#prefixes = new Map([...this.#prefixes, [prefix, outside]])
       this.#missing += ` xmlns:${prefix}="${escapeAttribute(outside)}"`
@@ -204,17 +204,21 @@ function readAttributes(element: Element): OwnAttributes {
 function declaredPrefixes(own: OwnAttributes, outer: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   if (!own.declares) return outer
   let prefixes: Map<string, string> | undefined
+  bind('', own.xmlns ?? '')
+  for (const [name, value] of own.pairs) {
+    if (!name.startsWith('xmlns:')) continue
+    const prefix = name.slice('xmlns:'.length)
+    prefixes = (prefixes ?? new Map(outer)).set(prefix, bind(prefix, value))
+  }
+  return prefixes ?? outer
+}
+
+function bind(prefix: string, value: string): string {
   try {
-    boundNamespace('', own.xmlns ?? '')
-    for (const [name, value] of own.pairs) {
-      if (!name.startsWith('xmlns:')) continue
-      const prefix = name.slice('xmlns:'.length)
-      prefixes = (prefixes ?? new Map(outer)).set(prefix, boundNamespace(prefix, value))
-    }
+    return boundNamespace(prefix, value)
   } catch (cause) {
     throw new FederationError('S2S_ADDRESS', { detail: 'an element cannot be written: a namespace declaration is malformed', cause })
   }
-  return prefixes ?? outer
 }
 
 interface QualifiedName {
@@ -238,12 +242,12 @@ function qualifiedName(name: string): QualifiedName {
   return { prefix, local }
 }
 
-/** What the parents of an element say: the tree it was taken from. They may be a circle. */
-function inherited(element: Element, attribute: string): string | undefined {
+/** What the parents of an element bind a prefix to: the tree it was taken from. They may be a circle. */
+function inherited(element: Element, prefix: string): string | undefined {
   let outer = element.parent
   for (let depth = 0; outer !== null && depth < DEEPEST; depth++) {
-    const value: unknown = outer.attrs[attribute]
-    if (value !== null && value !== undefined) return textOf(value)
+    const value: unknown = outer.attrs[prefix === '' ? 'xmlns' : `xmlns:${prefix}`]
+    if (value !== null && value !== undefined) return bind(prefix, textOf(value))
     outer = outer.parent
   }
   return undefined

@@ -147,6 +147,15 @@ describe('A tree that leaves', () => {
     ]) {
       assert.throws(() => serialize(tree), { code: 'S2S_ADDRESS' })
     }
+    for (const attrs of [
+      { xmlns: 'http://www.w3.org/XML/1998/namespace' },
+      { 'xmlns:x': 'http://www.w3.org/2000/xmlns/' },
+      { 'xmlns:x': '' }
+    ]) {
+      const child = element('a', {}, element('x:b'))
+      element('outer', { 'xmlns:x': 'urn:x', ...attrs }, child)
+      assert.throws(() => serialize(child), { code: 'S2S_ADDRESS' })
+    }
     const odd = element('a')
     odd.children.push({} as unknown as string)
     assert.throws(() => serialize(odd), { code: 'S2S_ADDRESS' })
