@@ -43,6 +43,13 @@ export interface Federation {
    */
   start(): Promise<void>
   /**
+   * Reads the list of domains and every domain's credentials again: where `domains` is a KeyStore, what it says now counts from the
+   * next connection on. Links that are there keep the certificate they were made with, and domains that are gone keep their links.
+   *
+   * @throws FederationError `S2S_CONFIG` for a domain or credentials that cannot be used; then nothing has changed
+   */
+  reload(): Promise<void>
+  /**
    * Ends every link politely and stops listening. With `drain`, what is queued leaves first; `signal` cuts that short.
    * Afterwards no handle and no timer is left.
    */
@@ -117,6 +124,12 @@ class Engine implements Federation {
       throw FederationError.is(cause) ? cause : new FederationError('S2S_CONFIG', { detail: `cannot listen: ${String(cause)}`, cause })
     }
     this.#listening = opened
+  }
+
+  async reload(): Promise<void> {
+    this.#mustRun()
+    await this.#server.hosted.reload()
+    await this.#readCredentials()
   }
 
   stop(options: { readonly drain?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {

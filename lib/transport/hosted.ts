@@ -14,6 +14,7 @@ export class HostedDomains {
   #domains: ReadonlySet<Domain>
   #default: Domain | undefined
   #contexts = new Map<Domain, Promise<TlsContext | undefined>>()
+  #reloads: Promise<void> = Promise.resolve()
 
   /**
    * @param source credentials per domain (undefined: hosted, without a certificate), or a key store that is asked for them
@@ -70,15 +71,25 @@ export class HostedDomains {
   }
 
   /**
-   * Forgets every context and reads the list of domains again: renewed certificates are used from the next connection on.
+   * Reads the list of domains and the credentials of each again: new domains and renewed certificates count from the next
+   * connection on. One reload after another, so that the last one asked for is the one that stays.
    *
-   * @throws FederationError `S2S_CONFIG`, as the constructor; then nothing has changed
+   * @throws FederationError `S2S_CONFIG`, as the constructor and {@link context}; then nothing has changed
    */
-  reload(): void {
+  reload(): Promise<void> {
+    const reload = this.#reloads.then(() => this.#readAgain())
+    this.#reloads = reload.catch(() => undefined)
+    return reload
+  }
+
+  async #readAgain(): Promise<void> {
     const domains = readDomains(this.#store.domains)
-    this.#default = readDefault(this.#defaultName, domains)
+    const first = readDefault(this.#defaultName, domains)
+    const contexts = new Map([...domains].map(each => [each, this.#make(each)]))
+    await Promise.all(contexts.values())
     this.#domains = domains
-    this.#contexts = new Map()
+    this.#default = first
+    this.#contexts = contexts
   }
 
   async #make(hosted: Domain): Promise<TlsContext | undefined> {

@@ -114,17 +114,32 @@ describe('the hosted domains', () => {
     assert.equal(shown(await hosted.context(at('verona.example'))), 'verona')
     store.credentials = { 'verona.example': padua, 'mantua.example': verona }
     assert.equal(shown(await hosted.context(at('verona.example'))), 'verona')
-    hosted.reload()
+    await hosted.reload()
     assert.deepEqual(
       [shown(await hosted.context(at('verona.example'))), shown(await hosted.context(at('mantua.example')))],
       ['padua', 'verona']
     )
     store.credentials = { 'no name': verona }
-    assert.match(
-      refusal(() => hosted.reload()),
-      /is not a domain name/
-    )
-    assert.equal(hosted.has(at('mantua.example')), true)
+    assert.match((await rejection(hosted.reload())).detail ?? '', /is not a domain name/)
+    store.credentials = { 'verona.example': verona, 'padua.example': { key: padua.key, cert: verona.cert } }
+    assert.match((await rejection(hosted.reload())).detail ?? '', /^the credentials of padua\.example: /)
+    assert.deepEqual(hosted.domains, ['verona.example', 'mantua.example'])
+    assert.equal(shown(await hosted.context(at('verona.example'))), 'padua')
+  })
+
+  it('are read one reload after another: the last one stays, however long the first takes', async () => {
+    const answers: ((credentials: Credentials) => void)[] = []
+    const store: KeyStore = { domains: ['verona.example'], credentialsFor: () => new Promise(resolve => answers.push(resolve)) }
+    const hosted = new HostedDomains(store, tls)
+    const reloads = [hosted.reload(), hosted.reload()]
+    const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+    for (const [at, credentials] of [verona, padua].entries()) {
+      await turn()
+      assert.equal(answers.length, at + 1)
+      answers[at]?.(credentials)
+    }
+    await Promise.all(reloads)
+    assert.equal(shown(await hosted.context(at('verona.example'))), 'padua')
   })
 
   it('are named by the error of credentials that cannot be used, and asked for again', async () => {
