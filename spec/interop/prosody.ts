@@ -68,6 +68,10 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   writeFileSync(file('prosody.log'), '')
 
   const child = spawn('prosody', ['-F', '--config', file('prosody.cfg.lua')], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  // A run of specs that dies takes its servers with it.
+  const takeAlong = (): void => void child.kill('SIGKILL')
+  process.once('exit', takeAlong)
+  child.once('exit', () => process.off('exit', takeAlong))
   const said: string[] = []
   for (const output of [child.stdout, child.stderr]) output.on('data', chunk => said.push(String(chunk)))
   const log = (): string => readFileSync(file('prosody.log'), 'utf8')
