@@ -275,7 +275,11 @@ export function headerXml(header: {
 }
 
 /** A stream error with the closing tag after it (RFC 6120 §4.9): one condition, an optional sentence, an optional application condition. */
-export function streamErrorXml(condition: string, text?: string, application?: { readonly name: string; readonly namespace: string }): string {
+export function streamErrorXml(
+  condition: string,
+  text?: string,
+  application?: { readonly name: string; readonly namespace: string }
+): string {
   const own = (name: string, namespace: string): string => {
     if (!isNcName(name)) throw unserializable('a condition is no name in XML')
     return `<${name} xmlns='${escapeAttribute(namespace)}'/>`
