@@ -15,6 +15,10 @@ export interface DomainPatterns {
  * @throws FederationError `S2S_CONFIG` naming the pattern that is none of these
  */
 export function readPatterns(patterns: readonly string[]): DomainPatterns {
+  // JavaScript lets a single text through, which would be read letter by letter: a block that blocks nobody.
+  const given: unknown = patterns
+  if (!Array.isArray(given) || !given.every(each => typeof each === 'string'))
+    throw new FederationError('S2S_CONFIG', { detail: 'domain patterns have to be a list of texts' })
   const exact = new Set<string>()
   const below: string[] = []
   for (const pattern of patterns) {

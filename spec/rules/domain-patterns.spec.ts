@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { FederationError } from '../../lib/errors.ts'
 import { domain } from '../../lib/model/domain.ts'
 import { matchesDomain } from '../../lib/rules/domain-patterns.ts'
 
@@ -44,6 +45,15 @@ describe('rules/domain-patterns', () => {
       })
     })
   }
+
+  it('refuses a single text and a list of anything else, which would match nobody that was meant', () => {
+    for (const wrong of ['spam', 'x', null, [1], {}]) {
+      assert.throws(
+        () => matchesDomain(wrong as string[], domain('spam.example')),
+        (error: unknown) => FederationError.is(error) && error.code === 'S2S_CONFIG'
+      )
+    }
+  })
 })
 
 function escaped(text: string): string {
