@@ -46,6 +46,7 @@ export function createLocalServer(options: FederationOptions, settings: Settings
     random: options.random ?? Math.random,
     timeouts: settings.timeouts,
     limits: settings.limits,
+    extensions: settings.extensions,
     overrides: settings.overrides,
     passwords: settings.passwords,
     dialbackSecrets: { current: secret.current, accepted: secret.accepted ?? [] },

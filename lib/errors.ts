@@ -118,6 +118,13 @@ export const ERRORS = {
   S2S_INTERNAL: row('us', false, 'internal-server-error', 'cancel', 'internal-server-error', 'The engine made a mistake')
 } as const satisfies Readonly<Record<string, ErrorRow>>
 
+/** An application-specific condition of a stream error (RFC 6120 §4.9.4): an empty element. */
+export interface ApplicationCondition {
+  readonly name: string
+  readonly namespace: string
+  readonly attributes?: Readonly<Record<string, string>>
+}
+
 /** What a code alone does not say. */
 export interface ErrorDetails {
   /** One clause for a stranger, after the code's own sentence: "took 10000 ms". Peers' text in it is escaped. */
@@ -131,6 +138,8 @@ export interface ErrorDetails {
   readonly bounce?: readonly [condition: string, type: StanzaErrorType]
   /** Where the stream error to send is another than the table's. */
   readonly stream?: string
+  /** What the stream error says beside its condition. */
+  readonly application?: ApplicationCondition
   readonly temporary?: boolean
 }
 
@@ -155,6 +164,8 @@ export class FederationError extends Error {
   readonly stanzaErrorType: StanzaErrorType
   /** RFC 6120 §4.9.3, for ending the stream; undefined: it is closed without an error. */
   readonly streamCondition: string | undefined
+  /** RFC 6120 §4.9.4, beside `streamCondition`. */
+  readonly application: ApplicationCondition | undefined
   /** The code's own sentence, without the details of this case: what may be told to strangers. */
   readonly summary: string
   /** The clause after the code's own sentence. */
@@ -174,6 +185,7 @@ export class FederationError extends Error {
     this.stanzaCondition = condition
     this.stanzaErrorType = type
     this.streamCondition = details.stream ?? facts.stream
+    this.application = details.application
     this.summary = `${facts.sentence}.`
     this.detail = details.detail
   }
@@ -183,13 +195,14 @@ export class FederationError extends Error {
     const step = this.step ?? where.step
     const pair = this.pair ?? where.pair
     if (step === this.step && pair === this.pair) return this
-    const { detail, condition, cause, temporary, streamCondition } = this
+    const { detail, condition, cause, temporary, streamCondition, application } = this
     return new FederationError(this.code, {
       ...(detail === undefined ? {} : { detail }),
       ...(condition === undefined ? {} : { condition }),
       ...(step === undefined ? {} : { step }),
       ...(pair === undefined ? {} : { pair }),
       ...(streamCondition === undefined ? {} : { stream: streamCondition }),
+      ...(application === undefined ? {} : { application }),
       bounce: [this.stanzaCondition, this.stanzaErrorType],
       temporary,
       cause

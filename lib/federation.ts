@@ -146,7 +146,8 @@ class Engine implements Federation {
   }
 
   async connect(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<Link> {
-    return await unlessAborted(this.#router.open(parsedPair(pair)), options.signal)
+    const { link } = await unlessAborted(this.#router.open(parsedPair(pair)), options.signal)
+    return link
   }
 
   async probe(pair: DomainPair, options: { readonly signal?: AbortSignal; readonly policy?: Policy } = {}): Promise<Report> {

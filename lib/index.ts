@@ -56,7 +56,7 @@ export type {
   TraceStep,
   VerifiedOver
 } from './model/report.ts'
-export type { DialbackSecret, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
+export type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 export type { Delivery, Stanza } from './model/stanza.ts'
 export type { StreamFeatures, TlsFacts } from './model/stream.ts'
 export { policies } from './policy/presets.ts'

@@ -18,7 +18,7 @@ import type { Link } from './model/link.ts'
 import type { Clock, Credentials, KeyStore, Logger, Metrics, Resolver, Tls, Transport } from './model/plugs.ts'
 import type { Guard, Policy } from './model/policy.ts'
 import type { PairStatus } from './model/report.ts'
-import type { DialbackSecret, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
+import type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 import type { Stanza } from './model/stanza.ts'
 
 /** Where a delivered stanza came in. */
@@ -51,6 +51,8 @@ export interface FederationOptions {
   readonly resolver?: Resolver
   readonly transport?: Transport
   readonly tls?: Tls
+  /** Protocol extensions to do without. Default: all are used. */
+  readonly extensions?: Partial<Extensions>
   readonly timeouts?: Partial<Timeouts>
   readonly limits?: Partial<Limits>
   /** A pino logger, or anything alike. Default: none. */
@@ -78,8 +80,12 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   /** What Prosody and Openfire give a closing peer. */
   close: 5_000,
   /** Half again the budget of a negotiation: only what waits for a second one in a row gets that old. */
-  queue: 90_000
+  queue: 90_000,
+  /** A peer under load answers in seconds; TCP alone would notice a dead one after a quarter of an hour. */
+  acknowledgement: 30_000
 }
+
+const EXTENSIONS: Extensions = { streamManagement: true }
 
 /** Each limit with its reason. */
 export const DEFAULT_LIMITS: Limits = {
@@ -93,6 +99,9 @@ export const DEFAULT_LIMITS: Limits = {
   /** A pair's burst while its link is being negotiated. */
   queuedStanzas: 1_000,
   queuedBytes: 8_388_608,
+  /** Over 100 ms of network these are 10,000 stanzas a second; with a dead link as many are in doubt. */
+  unackedStanzas: 1_000,
+  unackedBytes: 8_388_608,
   /** About 65 kB each with TLS: 650 MB at the most. */
   incomingStreams: 10_000,
   /** One server seldom needs more than one stream per pair; a shared IPv6 /64 counts as one address. */
@@ -105,7 +114,9 @@ export const DEFAULT_LIMITS: Limits = {
   /** SRV answers with a thousand targets are an attack. */
   endpoints: 16,
   /** A restart with many thousands of pairs is no storm, and silent domains, each of which holds a place for a while, do not use it up. */
-  negotiations: 1_024
+  negotiations: 1_024,
+  /** What one core negotiates with TLS; after a restart a thousand pairs are back within five seconds. */
+  dialsPerSecond: 200
 }
 
 const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
@@ -132,6 +143,7 @@ const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
   resolver: hasMethods('srv', 'addresses'),
   transport: hasMethods('connect', 'listen'),
   tls: hasMethods('createContext', 'client', 'server'),
+  extensions: elsewhere,
   timeouts: elsewhere,
   limits: elsewhere,
   logger: hasMethods('debug', 'info', 'warn', 'error', 'child'),
@@ -145,6 +157,7 @@ const MOST: Partial<Record<keyof Limits, number>> = { depth: 10_000, attributes:
 
 /** Options after checking, with every default in place. */
 export interface Settings {
+  readonly extensions: Extensions
   readonly timeouts: Timeouts
   readonly limits: Limits
   readonly listen: readonly Required<Pick<ListenOptions, 'port' | 'tls'>>[] & readonly ListenOptions[]
@@ -165,6 +178,7 @@ export function settingsFrom(options: FederationOptions): Settings {
     if (given[key] !== undefined) check(given[key], `options.${key}`)
   }
   return {
+    extensions: switches(options.extensions),
     timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
     limits: numbers(
       'limits',
@@ -203,6 +217,12 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
     merged[key] = value
   }
   return merged
+}
+
+function switches(given: Partial<Extensions> = {}): Extensions {
+  checkKeys(objectAt(given, 'options.extensions'), { ...EXTENSIONS }, 'options.extensions')
+  for (const [key, value] of Object.entries(given)) isBoolean(value, `options.extensions.${key}`)
+  return { ...EXTENSIONS, ...given }
 }
 
 function listeners(given: FederationOptions['listen']): Settings['listen'] {

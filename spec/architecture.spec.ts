@@ -11,6 +11,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['policy'],
   ['dns', 'pki', 'transport', 'xml'],
   ['auth'],
+  ['streams'],
   ['outgoing', 'incoming'],
   ['links'],
   ['federation', 'assemble', 'options', 'option-checks'],

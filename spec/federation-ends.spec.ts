@@ -60,7 +60,7 @@ describe('whatever moment an engine is called off at', () => {
         const sent = a.send(new Element('message', { from: 'x@a.example', to: 'y@b.example' }))
         const end = await world.run(sent.then(String, (error: unknown) => FederationError.from(error).code))
         await world.run(stopped ?? a.stop())
-        assert.ok(['written', 'S2S_STOPPED'].includes(end), end)
+        assert.ok(['acknowledged', 'S2S_STOPPED'].includes(end), end)
         assert.equal(a.links().length, 0)
       })
     }

@@ -2,7 +2,7 @@ import type { Domain } from '../model/domain.ts'
 import type { OwnCertificate } from '../model/certificate.ts'
 import type { Clock, Resolver, SocketAddress, Tls, Transport } from '../model/plugs.ts'
 import type { Rulebook } from '../model/policy.ts'
-import type { Limits, Override, Password, Timeouts } from '../model/settings.ts'
+import type { Extensions, Limits, Override, Password, Timeouts } from '../model/settings.ts'
 import type { Observer } from '../observe/observer.ts'
 import type { Judge } from '../pki/judge.ts'
 import type { HostedDomains } from '../transport/hosted.ts'
@@ -18,6 +18,7 @@ export interface LocalServer {
   readonly random: () => number
   readonly timeouts: Timeouts
   readonly limits: Limits
+  readonly extensions: Extensions
   readonly dialbackSecrets: { readonly current: string | Buffer; readonly accepted: readonly (string | Buffer)[] }
   readonly passwords: ReadonlyMap<Domain, Password>
   readonly overrides: ReadonlyMap<Domain, Override>

@@ -6,7 +6,8 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Downgrade, PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { downgradesOf } from '../rules/downgrades.ts'
-import { Lifetime } from './lifetime.ts'
+import { HandledStanzas } from '../streams/handled.ts'
+import { Lifetime } from '../streams/lifetime.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import type { OpenStream } from './stage.ts'
@@ -16,12 +17,14 @@ export class AuthenticatedPairs {
   /** By `pairKey`. */
   readonly pairs = new Map<string, PairStatus>()
   readonly downgrades: Downgrade[] = []
+  readonly handled: HandledStanzas
   readonly #n: IncomingNegotiation
   #link: IncomingLink | undefined
   #lifetime: Lifetime | undefined
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
+    this.handled = new HandledStanzas(n.server.clock)
   }
 
   get size(): number {
@@ -59,6 +62,10 @@ export class AuthenticatedPairs {
 
   /** Hands a stanza over. What the handler throws or rejects with is a warning: the stream is not to blame. */
   deliver(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
+    return this.handled.count(this.#handle(stanza, pair))
+  }
+
+  #handle(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
     const link = this.#link
     if (link === undefined) return undefined
     try {
@@ -73,6 +80,7 @@ export class AuthenticatedPairs {
   /** The stream is over. */
   end(error: FederationError | undefined): void {
     this.#lifetime?.end()
+    this.handled.end()
     if (this.#link === undefined) return
     this.#n.parts.links.delete(this.#link)
     this.#n.server.observer.emit('link-closed', { link: this.#link, error })

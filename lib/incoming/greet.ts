@@ -37,7 +37,7 @@ async function examine(stage: Stage, facts: StepFacts<'open-stream'>, n: Incomin
   note(facts, header)
   const opened = stage.proved === undefined ? await introduce(stage, header, n) : reopen(stage.proved.on, header, n)
   facts.id = opened.id
-  facts.features = featuresOf(opened, n.server.limits, n.server.timeouts)
+  facts.features = featuresOf(opened, n.server)
   return opened
 }
 
@@ -133,7 +133,7 @@ function answer(opened: OpenStream, n: IncomingNegotiation): void {
   const to = remote === undefined ? {} : { to: remote }
   const isModern = header.version !== undefined
   stream.write(headerXml({ from: local, ...to, id, version: isModern, lang: LANGUAGE }))
-  if (isModern) stream.write(featuresXml(featuresOf(opened, n.server.limits, n.server.timeouts)))
+  if (isModern) stream.write(featuresXml(featuresOf(opened, n.server)))
 }
 
 /** `from` is whom the peer wanted, if that is us, and else our own name (RFC 6120 §4.9.1.3). */

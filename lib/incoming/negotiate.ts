@@ -15,6 +15,7 @@ import { greet } from './greet.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import { receiveSasl, refuseSasl } from './sasl.ts'
 import type { Handover, OpenStream, Stage } from './stage.ts'
+import { receiveManagement } from './stream-management.ts'
 
 /** Where an element leads: to another header, to a TLS handshake, or nowhere else. */
 type Next = Stage | Handover | undefined
@@ -121,6 +122,7 @@ const ACTIONS: { readonly [K in ElementKind]?: Action } = {
   'sasl-reply': receiveSasl,
   'dialback-key': receiveKey,
   'dialback-verify': receiveVerify,
+  'stream-management': receiveManagement,
   stanza: receiveStanza
 }
 

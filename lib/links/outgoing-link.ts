@@ -5,16 +5,20 @@ import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
+import type { Clock } from '../model/plugs.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
-import { Lifetime } from '../incoming/lifetime.ts'
 import { escapeText } from '../rules/escape.ts'
-import { NS_DIALBACK } from '../xml/namespaces.ts'
-import type { CloseFrame, ElementFrame } from '../xml/framer.ts'
+import { kindOf } from '../rules/permitted.ts'
+import { Acknowledgements } from '../streams/acknowledgements.ts'
+import type { Carrier } from '../streams/carrier.ts'
+import type { Consignment, Ended } from '../streams/consignment.ts'
+import { Lifetime } from '../streams/lifetime.ts'
+import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
 
 /** One outgoing stream that carries stanzas of its pair one way (RFC 6120 §4.5). What the peer sends on it is never delivered. */
-export class OutgoingLink implements Link {
+export class OutgoingLink implements Link, Carrier {
   readonly id: string
   readonly direction = 'outgoing'
   readonly pairs: readonly PairStatus[]
@@ -30,8 +34,11 @@ export class OutgoingLink implements Link {
   readonly #stream: XmlStream
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
+  readonly #acknowledgements: Acknowledgements
   #lastSent: number
   #open = true
+  #reading = true
+  #failure: FederationError | undefined
   #closing: Promise<void> | undefined
 
   constructor(id: string, established: AuthenticatedStream, report: Report, server: LocalServer) {
@@ -57,7 +64,20 @@ export class OutgoingLink implements Link {
       onIdle: () => server.background(this.close()),
       onExpiry: () => server.background(this.closeWith(expired()))
     })
+    this.#acknowledgements = new Acknowledgements({
+      clock: server.clock,
+      timeout: server.timeouts.acknowledgement,
+      unackedStanzas: server.limits.unackedStanzas,
+      unackedBytes: server.limits.unackedBytes,
+      write: stream.write.bind(stream),
+      fail: error => this.#break(error)
+    })
+    if (server.extensions.streamManagement && established.features.sm) this.#acknowledgements.enable()
     this.closed = this.#run()
+  }
+
+  get link(): Link {
+    return this
   }
 
   /** Whether stanzas can still be handed over. */
@@ -65,19 +85,20 @@ export class OutgoingLink implements Link {
     return this.#open
   }
 
-  /** Whether the socket's buffer is full; {@link drained} says when it no longer is. */
+  /** Whether the socket's buffer is full, or as much is unacknowledged as may be; {@link drained} says when it no longer is. */
   get full(): boolean {
-    return this.#stream.full
+    return this.#stream.full || this.#acknowledgements.full
   }
 
-  drained(): Promise<void> {
-    return this.#stream.drained()
+  async drained(): Promise<void> {
+    await this.#stream.drained()
+    await this.#acknowledgements.room()
   }
 
-  /** Hands one serialised stanza to the stream. `taken` is called once: with nothing when the socket has it, else with the error. */
-  send(xml: string | Buffer, taken: (error: Error | undefined) => void): void {
+  /** Hands one stanza to the stream. `ended` is called once: when the socket has it or, under stream management, the peer. */
+  send(consignment: Consignment, ended: Ended): void {
     this.#lastSent = this.#server.clock.now()
-    this.#stream.write(xml, taken)
+    this.#acknowledgements.send(consignment, ended)
   }
 
   async close(reason?: string): Promise<void> {
@@ -93,44 +114,82 @@ export class OutgoingLink implements Link {
 
   #end(error: FederationError | undefined): Promise<void> {
     this.#open = false
-    this.#closing ??= this.#stream.end(error)
+    this.#closing ??= this.#leave(error)
     return this.#closing
   }
 
+  /** What is still to be acknowledged is waited for, for a while; and so is what the peer says before its own closing tag. */
+  async #leave(error: FederationError | undefined): Promise<void> {
+    const { clock, timeouts } = this.#server
+    if (this.#acknowledgements.pending) await within(this.#acknowledgements.settled(), clock, timeouts.close)
+    await this.#hangUp(error)
+  }
+
+  async #hangUp(error: FederationError | undefined): Promise<void> {
+    this.#reading = false
+    await this.#stream.end(error, late => this.#hear(late))
+  }
+
+  /** Ends the link with an error at once. */
+  #break(error: FederationError): void {
+    this.#open = false
+    this.#failure ??= error
+    this.#closing ??= this.#hangUp(error)
+  }
+
   async #run(): Promise<FederationError | undefined> {
+    let cause: FederationError | undefined
     try {
       await this.#read()
-      await this.#end(undefined)
-      return undefined
     } catch (thrown) {
-      const error = FederationError.from(thrown)
-      const ours = this.#closing !== undefined
-      await this.#end(error)
-      return ours ? undefined : error
-    } finally {
-      this.#open = false
-      this.#lifetime.end()
+      cause = FederationError.from(thrown)
     }
+    this.#open = false
+    if (this.#closing === undefined) this.#failure = cause
+    // Where nobody reads on, nothing will be acknowledged any more.
+    if (this.#reading) this.#acknowledgements.end(cause)
+    this.#closing ??= this.#hangUp(cause)
+    await this.#closing
+    this.#acknowledgements.end(this.#failure ?? cause)
+    this.#lifetime.end()
+    return this.#failure
   }
 
   async #read(): Promise<void> {
-    while (this.#open) {
+    while (this.#reading) {
       const frame = this.#stream.take()
       if (frame === undefined) await this.#stream.readable()
       else if (frame.kind === 'close') return
-      else this.#refuse(frame)
+      else this.#act(frame)
     }
   }
 
+  /** Our closing tag is sent: what is still acknowledged is heard, and nothing is judged any more. */
+  #hear(late: ElementFrame): void {
+    if (kindOf(late) === 'stream-management') this.#acknowledgements.receive(late)
+  }
+
   /** Without XEP-0288 the peer has nothing to say here. An unsolicited dialback answer is dropped (XEP-0220 §3.1); the rest ends the link. */
-  #refuse(frame: Exclude<ElementFrame | CloseFrame, CloseFrame>): void {
-    if (frame.namespace === NS_DIALBACK && frame.type !== undefined) return
+  #act(frame: ElementFrame): void {
+    const kind = kindOf(frame)
+    if (kind === 'stream-management' && this.#acknowledgements.receive(frame)) return
+    if (kind === 'dialback-answer') return
     throw new FederationError('S2S_STREAM_ERROR_SENT', {
       detail: `<${escapeText(frame.name)}/> from the receiving entity of a one-way stream`,
       condition: 'unsupported-stanza-type',
       stream: 'unsupported-stanza-type'
     })
   }
+}
+
+async function within(work: Promise<void>, clock: Clock, milliseconds: number): Promise<void> {
+  await new Promise<void>(resolve => {
+    const timer = clock.setTimeout(resolve, milliseconds)
+    void work.then(() => {
+      timer.cancel()
+      resolve()
+    })
+  })
 }
 
 /** RFC 6120 §13.7.2.3. */

@@ -2,24 +2,14 @@ import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
-import type { Delivery } from '../model/stanza.ts'
 import { retryDelay } from '../rules/back-off.ts'
-import type { OutgoingLink } from './outgoing-link.ts'
-
-/** A stanza on its way out: its bytes, and the two ways it can end. Each is called at most once. */
-export interface Consignment {
-  readonly xml: string | Buffer
-  readonly size: number
-  /** When it was handed over, on the engine's clock. */
-  readonly since: number
-  readonly sent: (delivery: Delivery) => void
-  readonly failed: (error: FederationError) => void
-}
+import type { Carrier } from '../streams/carrier.ts'
+import type { Consignment, Fate } from '../streams/consignment.ts'
 
 export type RouteState = 'queue' | 'bounce' | 'send'
 
-/** Opens a link for a pair, whatever it takes. */
-export type Dial = (pair: DomainPair) => Promise<OutgoingLink>
+/** Finds or opens what takes a pair's stanzas, whatever it takes. */
+export type Dial = (pair: DomainPair) => Promise<Carrier>
 
 /**
  * Where the stanzas of one pair go: into the `queue` while a link is being negotiated, into the link (`send`), or back (`bounce`)
@@ -31,13 +21,17 @@ export class Route {
   readonly #dial: Dial
   #queue: Consignment[] = []
   #queuedBytes = 0
-  #link: OutgoingLink | undefined
-  #flight: Promise<OutgoingLink> | undefined
+  #carrier: Carrier | undefined
+  /** Whether anything got through on the carrier. */
+  #hasCarried = false
+  #flight: Promise<Carrier> | undefined
   #failures = 0
   #bounceUntil = 0
   #reason: FederationError | undefined
-  #pumping = false
+  /** The carrier that takes no more for the moment. */
+  #full: Carrier | undefined
   #ageing: Timer | undefined
+  #returned: Consignment[] = []
   readonly #onEmpty: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial) {
@@ -47,15 +41,14 @@ export class Route {
   }
 
   get state(): RouteState {
-    if (this.#link?.usable === true) return 'send'
+    if (this.#carrier?.usable === true) return 'send'
     return this.#flight === undefined && this.#server.clock.now() < this.#bounceUntil ? 'bounce' : 'queue'
   }
 
   /** Whether anything would be lost by forgetting the route. */
   get isIdle(): boolean {
-    return (
-      this.#queue.length === 0 && this.#flight === undefined && this.#link?.usable !== true && this.#server.clock.now() >= this.#bounceUntil
-    )
+    const isWaiting = this.#queue.length > 0 || this.#returned.length > 0
+    return !isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#server.clock.now() >= this.#bounceUntil
   }
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */
@@ -73,24 +66,24 @@ export class Route {
     this.#queue.push(consignment)
     this.#queuedBytes += consignment.size
     this.#watchAge(consignment)
-    if (this.#link?.usable === true) this.#pump(this.#link)
-    else this.open().catch(() => undefined)
+    this.#goOn()
   }
 
-  /** The pair's link, negotiated now if there is none. Concurrent calls share one negotiation; a retry time is not waited for. */
-  open(): Promise<OutgoingLink> {
-    if (this.#link?.usable === true) return Promise.resolve(this.#link)
+  /** The pair's carrier, negotiated now if there is none. Concurrent calls share one negotiation; a retry time is not waited for. */
+  open(): Promise<Carrier> {
+    if (this.#carrier?.usable === true) return Promise.resolve(this.#carrier)
     this.#flight ??= this.#fly()
     return this.#flight
   }
 
   /** Resolves when nothing waits: all has been handed to a link, or has failed. */
   async drained(): Promise<void> {
-    if (this.#queue.length > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+    if (this.#queue.length > 0 || this.#returned.length > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
   }
 
   /** Fails everything that still waits. */
   clear(error: FederationError): void {
+    this.#takeBack()
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
@@ -126,76 +119,98 @@ export class Route {
     for (const tell of this.#onEmpty.splice(0)) tell()
   }
 
-  async #fly(): Promise<OutgoingLink> {
+  async #fly(): Promise<Carrier> {
     try {
-      const link = await this.#dial(this.pair)
+      // What the last link has still under way comes first: it may be read at the other end until that link is gone.
+      await this.#carrier?.closed
+      const carrier = await this.#dial(this.pair)
       this.#flight = undefined
-      this.#failures = 0
       this.#bounceUntil = 0
-      this.#link = link
-      this.#pump(link)
-      void link.closed.then(() => this.#afterClose(link))
-      return link
+      this.#carrier = carrier
+      this.#hasCarried = false
+      this.#pump(carrier)
+      void carrier.closed.then(error => this.#afterClose(carrier, error))
+      return carrier
     } catch (thrown) {
       const error = FederationError.from(thrown)
       this.#flight = undefined
-      this.#failures += 1
-      this.#reason = error
-      this.#bounceUntil = this.#server.clock.now() + retryDelay(error, this.#failures, this.#server.random())
-      this.clear(error)
+      this.#fail(error)
       throw error
     }
   }
 
-  #afterClose(link: OutgoingLink): void {
-    if (this.#link === link) this.#link = undefined
-    if (this.#queue.length > 0 && this.#flight === undefined) this.open().catch(() => undefined)
+  /** Bounces everything for a while, longer with each failure in a row. */
+  #fail(error: FederationError): void {
+    this.#failures += 1
+    this.#reason = error
+    this.#bounceUntil = this.#server.clock.now() + retryDelay(error, this.#failures, this.#server.random())
+    this.clear(error)
   }
 
-  #pump(link: OutgoingLink): void {
-    if (this.#pumping) return
-    while (this.#queue.length > 0 && link.usable) {
-      if (link.full) {
-        this.#pumping = true
-        void link.drained().then(() => {
-          this.#pumping = false
-          const { usable } = link
-          if (usable) this.#pump(link)
-        })
+  #afterClose(carrier: Carrier, error: FederationError | undefined): void {
+    if (this.#carrier === carrier) this.#carrier = undefined
+    this.#takeBack()
+    if (this.#queue.length === 0 || this.#flight !== undefined) return
+    // A peer that authenticates us and then takes nothing would be dialled without end.
+    if (error !== undefined && !this.#hasCarried) this.#fail(error)
+    else this.#goOn()
+  }
+
+  #goOn(): void {
+    if (this.#carrier?.usable === true) this.#pump(this.#carrier)
+    else this.open().catch(() => undefined)
+  }
+
+  #pump(carrier: Carrier): void {
+    if (this.#full === carrier) return
+    while (this.#queue.length > 0 && carrier.usable) {
+      if (carrier.full) {
+        this.#full = carrier
+        void carrier.drained().then(() => this.#pumpOn(carrier))
         return
       }
       const next = this.#queue.shift()
       if (next === undefined) return
       this.#queuedBytes -= next.size
-      if (next.size > (link.maxBytes ?? Infinity)) next.failed(tooLarge(next.size, link.maxBytes, this.pair))
-      else link.send(next.xml, error => this.#taken(next, error))
+      if (next.size > (carrier.maxBytes ?? Infinity)) next.failed(tooLarge(next.size, carrier.maxBytes, this.pair))
+      else carrier.send(next, this.#ended)
     }
     if (this.#queue.length === 0) this.#tellEmpty()
   }
 
-  #taken(consignment: Consignment, error: Error | undefined): void {
-    if (error === undefined) return consignment.sent('written')
-    // Our own error says that the bytes never reached the socket; the socket's says that nobody knows.
-    if (FederationError.is(error)) return this.#putBack(consignment)
-    consignment.failed(new FederationError('S2S_IN_DOUBT', { pair: this.pair, cause: error }))
+  #pumpOn(carrier: Carrier): void {
+    if (this.#full === carrier) this.#full = undefined
+    if (this.#carrier === carrier) this.#pump(carrier)
   }
 
-  readonly #returned: Consignment[] = []
+  readonly #ended = (consignment: Consignment, fate: Fate): void => {
+    if (fate === 'unsent') this.#putBack(consignment)
+    else if (FederationError.is(fate)) consignment.failed(fate.located({ pair: this.pair }))
+    else {
+      this.#hasCarried = true
+      this.#failures = 0
+      consignment.sent(fate)
+    }
+  }
 
+  /** A dead link hands back one by one; they go back together. */
   #putBack(consignment: Consignment): void {
     this.#returned.push(consignment)
     if (this.#returned.length > 1) return
-    // All that a dead link hands back in one turn goes back together, in order, before what was queued since.
     setImmediate(() => {
-      const returned = this.#returned.splice(0)
-      this.#queue.unshift(...returned)
-      for (const each of returned) {
-        this.#queuedBytes += each.size
-        this.#watchAge(each)
-      }
-      if (this.#link?.usable === true) this.#pump(this.#link)
-      else this.open().catch(() => undefined)
+      this.#takeBack()
+      if (this.#queue.length > 0) this.#goOn()
     })
+  }
+
+  /** What came back goes before what was queued since, in the order in which all of it was sent. */
+  #takeBack(): void {
+    if (this.#returned.length === 0) return
+    for (const each of this.#returned) this.#queuedBytes += each.size
+    this.#queue = [...this.#returned, ...this.#queue].sort((a, b) => a.number - b.number)
+    this.#returned = []
+    const [oldest] = this.#queue
+    if (oldest !== undefined) this.#watchAge(oldest)
   }
 }
 

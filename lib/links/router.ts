@@ -4,9 +4,9 @@ import { FederationError } from '../errors.ts'
 import { pairKey } from '../model/domain.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Delivery, Stanza } from '../model/stanza.ts'
+import type { Carrier } from '../streams/carrier.ts'
 import { outboundStanza } from './outbound-stanza.ts'
 import type { OutboundStanza } from './outbound-stanza.ts'
-import type { OutgoingLink } from './outgoing-link.ts'
 import { Route } from './route.ts'
 import type { Dial } from './route.ts'
 import { Turnstile } from './turnstile.ts'
@@ -19,12 +19,18 @@ export class Router {
   readonly #dial: Dial
   readonly #turnstile: Turnstile
   readonly #routes = new Map<string, Route>()
+  #sent = 0
   #sweepAt = ROUTES_BEFORE_SWEEP
   #stopped: FederationError | undefined
 
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
-    this.#turnstile = new Turnstile({ most: server.limits.negotiations, patience: server.timeouts.negotiation, clock: server.clock })
+    this.#turnstile = new Turnstile({
+      most: server.limits.negotiations,
+      perSecond: server.limits.dialsPerSecond,
+      patience: server.timeouts.negotiation,
+      clock: server.clock
+    })
     this.#dial = pair => this.#turnstile.pass(() => dial(pair))
   }
 
@@ -37,7 +43,8 @@ export class Router {
       }
       try {
         const { pair, xml, size } = this.#checked(stanza)
-        this.#routeOf(pair).send({ xml, size, since: this.#server.clock.now(), sent: resolve, failed })
+        this.#sent += 1
+        this.#routeOf(pair).send({ xml, size, number: this.#sent, since: this.#server.clock.now(), sent: resolve, failed })
       } catch (error) {
         failed(FederationError.from(error))
       }
@@ -47,7 +54,7 @@ export class Router {
   }
 
   /** The pair's link, negotiated if there is none. */
-  async open(pair: DomainPair): Promise<OutgoingLink> {
+  async open(pair: DomainPair): Promise<Carrier> {
     if (this.#stopped !== undefined) throw this.#stopped
     return await this.#routeOf(checkedPair(pair, this.#server)).open()
   }
@@ -60,6 +67,7 @@ export class Router {
   /** Takes nothing more, and fails what still waits. */
   stop(error: FederationError): void {
     this.#stopped = error
+    this.#turnstile.close(error)
     for (const route of this.#routes.values()) route.clear(error)
   }
 

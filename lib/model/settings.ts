@@ -16,6 +16,14 @@ export interface Timeouts {
   readonly close: number
   /** A stanza in the queue of its pair. */
   readonly queue: number
+  /** A request for acknowledgement until its answer (XEP-0198). */
+  readonly acknowledgement: number
+}
+
+/** Protocol extensions that are used where the peer offers or asks for them. */
+export interface Extensions {
+  /** Acknowledgements (XEP-0198). */
+  readonly streamManagement: boolean
 }
 
 /** Bounds on what a peer can make us hold. Sizes are bytes. */
@@ -26,6 +34,9 @@ export interface Limits {
   readonly attributes: number
   readonly queuedStanzas: number
   readonly queuedBytes: number
+  /** Stanzas written to one link and not acknowledged yet (XEP-0198). */
+  readonly unackedStanzas: number
+  readonly unackedBytes: number
   readonly incomingStreams: number
   readonly incomingPerAddress: number
   readonly verificationsPerStream: number
@@ -35,6 +46,8 @@ export interface Limits {
   readonly endpoints: number
   /** Negotiations of outgoing links under way at once; further ones wait their turn. */
   readonly negotiations: number
+  /** Negotiations of outgoing links begun in a second; a second's worth may begin at once. */
+  readonly dialsPerSecond: number
 }
 
 /** Which authorities may vouch for peers. */

@@ -2,7 +2,16 @@ import type { SaslCondition } from './sasl.ts'
 
 /** What a top-level element is to a receiving entity. */
 export type ElementKind =
-  'starttls' | 'auth' | 'sasl-reply' | 'dialback-key' | 'dialback-verify' | 'dialback-answer' | 'stanza' | 'prefixed-stanza' | 'unknown'
+  | 'starttls'
+  | 'auth'
+  | 'sasl-reply'
+  | 'dialback-key'
+  | 'dialback-verify'
+  | 'dialback-answer'
+  | 'stanza'
+  | 'prefixed-stanza'
+  | 'stream-management'
+  | 'unknown'
 
 /**
  * Where an incoming stream stands. `clear-tls-required`: TLS has to come first. `authenticated`: at least one pair is. `closing`:
@@ -21,6 +30,7 @@ const NS_SERVER = 'jabber:server'
 const NS_DIALBACK = 'jabber:server:dialback'
 const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls'
 const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl'
+const NS_SM = 'urn:xmpp:sm:3'
 const STANZAS = new Set(['message', 'presence', 'iq'])
 
 /** What an element is, by its name, namespace and prefix, and for dialback by whether it asks or answers (XEP-0220 §2.1). */
@@ -39,7 +49,7 @@ export function kindOf(element: {
   if (namespace === NS_TLS && name === 'starttls') return 'starttls'
   if (namespace === NS_SASL && name === 'auth') return 'auth'
   if (namespace === NS_SASL && (name === 'response' || name === 'abort')) return 'sasl-reply'
-  return 'unknown'
+  return namespace === NS_SM ? 'stream-management' : 'unknown'
 }
 
 const act: Permission = { kind: 'act' }
@@ -59,6 +69,7 @@ const unsupported = end('unsupported-stanza-type', 'the element is not supported
 /**
  * Which elements are permitted in which state, and what each forbidden one gets (RFC 6120 §4.3.5, §4.9.3, §5.4.2.2, §6.5;
  * XEP-0220 §2.2). A dialback answer is never permitted: what we ask, we ask on connections of our own. `dialback-verify` always is.
+ * Stream management before authentication is answered by itself, on a stream that goes on (XEP-0198 §3).
  */
 const TABLE: Readonly<Record<ElementKind, Readonly<Record<IncomingState, Permission>>>> = {
   starttls: { clear: act, 'clear-tls-required': act, tls: noTls, authenticated: noTls, closing: ignore },
@@ -69,6 +80,7 @@ const TABLE: Readonly<Record<ElementKind, Readonly<Record<IncomingState, Permiss
   'dialback-answer': { clear: unasked, 'clear-tls-required': unasked, tls: unasked, authenticated: unasked, closing: ignore },
   stanza: { clear: tooEarly, 'clear-tls-required': tlsFirst, tls: tooEarly, authenticated: act, closing: act },
   'prefixed-stanza': { clear: prefixed, 'clear-tls-required': prefixed, tls: prefixed, authenticated: prefixed, closing: ignore },
+  'stream-management': { clear: act, 'clear-tls-required': act, tls: act, authenticated: act, closing: ignore },
   unknown: { clear: unsupported, 'clear-tls-required': unsupported, tls: unsupported, authenticated: unsupported, closing: ignore }
 }
 

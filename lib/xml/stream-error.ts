@@ -1,6 +1,6 @@
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
-import type { ErrorCode, StanzaErrorType } from '../errors.ts'
+import type { ApplicationCondition, ErrorCode, StanzaErrorType } from '../errors.ts'
 import { escapeText } from '../rules/escape.ts'
 import { NS_STREAM_ERRORS } from './namespaces.ts'
 import { streamErrorXml } from './writer.ts'
@@ -85,7 +85,8 @@ function sentenceFor(error: FederationError): string | undefined {
   return TOLD.has(error.code) ? error.detail : undefined
 }
 
-function applicationFor(error: FederationError): { name: string; namespace: string } | undefined {
+function applicationFor(error: FederationError): ApplicationCondition | undefined {
+  if (error.application !== undefined) return error.application
   return error.code === 'S2S_LIMIT' && error.condition === 'stanza-too-big'
     ? { name: 'stanza-too-big', namespace: 'urn:xmpp:errors' }
     : undefined

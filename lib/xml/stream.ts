@@ -38,6 +38,7 @@ export class XmlStream {
   #detached = false
   #released = false
   #elementBytes: number
+  #lastWord: (() => string) | undefined
   /** When bytes last arrived, on the engine's clock: white space counts (RFC 6120 §4.6.1). */
   lastHeard: number
 
@@ -72,6 +73,11 @@ export class XmlStream {
   /** Bytes that were written and that the peer has not yet taken. */
   get backlog(): number {
     return this.#duplex.writableLength
+  }
+
+  /** Whether bytes have arrived that were not read as elements yet. */
+  get unread(): boolean {
+    return this.#framer.pending > 0 || this.#duplex.readableLength > 0
   }
 
   /** Whether the socket's own buffer is full: the sender should await {@link drained}. */
@@ -156,15 +162,17 @@ export class XmlStream {
 
   /**
    * Ends the stream: the stream error, if the error has one, and the closing tag in one write; then whatever the peer still sends
-   * is discarded until its closing tag or the timeout; then the connection ends (RFC 6120 §4.4). Never rejects.
+   * is only heard until its closing tag or the timeout; then the connection ends (RFC 6120 §4.4). Never rejects.
    */
-  async end(error?: FederationError): Promise<void> {
+  async end(error?: FederationError, heard?: (late: ElementFrame) => void): Promise<void> {
     if (this.#released) return
     this.sendClosing(error)
     await this.#bounded(async () => {
       while (!this.#closingReceived && this.#failure === undefined) {
         try {
-          if (this.#takeFrame() === undefined) await this.readable()
+          const frame = this.#takeFrame()
+          if (frame === undefined) await this.readable()
+          else if (frame.kind === 'element') heard?.(frame)
         } catch {
           // What follows our closing tag is not judged any more; a broken stream only means that no closing tag will come.
           return
@@ -174,9 +182,15 @@ export class XmlStream {
     await this.hangUp()
   }
 
+  /** What is to be said before the closing tag, whatever the stream ends by: asked for when it does. */
+  beforeClosing(lastWord: () => string): void {
+    this.#lastWord = lastWord
+  }
+
   /** Sends the stream error, if any, and the closing tag. Reading goes on. */
   sendClosing(error?: FederationError): void {
     if (this.#closingSent || this.#detached) return
+    if (this.#lastWord !== undefined) this.write(this.#lastWord())
     this.write(error?.streamCondition === undefined ? CLOSING_TAG : sentStreamError(error, error.streamCondition))
     this.flush()
     this.#closingSent = true

@@ -1,5 +1,6 @@
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
+import type { ApplicationCondition } from '../errors.ts'
 import { isNcName } from './characters.ts'
 import { NS_CLIENT, NS_DIALBACK, NS_SERVER, NS_STREAM_ERRORS, NS_STREAMS } from './namespaces.ts'
 import { boundNamespace, XML_NAMESPACE } from './scope.ts'
@@ -275,16 +276,13 @@ export function headerXml(header: {
 }
 
 /** A stream error with the closing tag after it (RFC 6120 §4.9): one condition, an optional sentence, an optional application condition. */
-export function streamErrorXml(
-  condition: string,
-  text?: string,
-  application?: { readonly name: string; readonly namespace: string }
-): string {
-  const own = (name: string, namespace: string): string => {
-    if (!isNcName(name)) throw unserializable('a condition is no name in XML')
-    return `<${name} xmlns='${escapeAttribute(namespace)}'/>`
+export function streamErrorXml(condition: string, text?: string, application?: ApplicationCondition): string {
+  const own = (name: string, namespace: string, attributes: Readonly<Record<string, string>> = {}): string => {
+    if (![name, ...Object.keys(attributes)].every(isNcName)) throw unserializable('a condition is no name in XML')
+    const further = Object.entries(attributes).map(([key, value]) => ` ${key}='${escapeAttribute(value)}'`)
+    return `<${name} xmlns='${escapeAttribute(namespace)}'${further.join('')}/>`
   }
   const sentence = text === undefined ? '' : `<text xmlns='${NS_STREAM_ERRORS}' xml:lang='en'>${escapeText(text)}</text>`
-  const special = application === undefined ? '' : own(application.name, application.namespace)
+  const special = application === undefined ? '' : own(application.name, application.namespace, application.attributes)
   return `<stream:error>${own(condition, NS_STREAM_ERRORS)}${sentence}${special}</stream:error></stream:stream>`
 }

@@ -7,6 +7,7 @@ afterEach(endScenes)
 const ours = (from = 'montague.example', to = " to='capulet.example'", version = " version='1.0'"): string =>
   `<?xml version='1.0'?><stream:stream from='${from}'${to} id='ID'${version} xml:lang='en' ${STREAMS}>`
 const LIMITS = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288</max-bytes><idle-seconds>1800</idle-seconds></limits>"
+const SM = "<sm xmlns='urn:xmpp:sm:3'/>"
 const DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
 const features = (...parts: readonly string[]): string => `<stream:features>${parts.join('')}</stream:features>`
 
@@ -14,7 +15,7 @@ describe('incoming/headers', () => {
   it('[RFC6120-4.7.1-b] [RFC6120-4.7.2-a] [RFC6120-4.3.2-a] answers a header with its own, addresses swapped, and the features', async () => {
     const caller = await (await createScene()).call()
     const heard = await caller.say(header())
-    assert.equal(withoutIds(heard), ours() + features(STARTTLS, DIALBACK, LIMITS))
+    assert.equal(withoutIds(heard), ours() + features(STARTTLS, DIALBACK, SM, LIMITS))
     assert.equal(caller.writes.length, 1, 'header and features leave in one write')
   })
 

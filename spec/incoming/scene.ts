@@ -197,12 +197,12 @@ function localServer(
   background: Set<Promise<void>>
 ): LocalServer {
   const { clock, tls, resolver, transport, dialbackSecret } = all
-  const { timeouts, limits, overrides, passwords } = settingsFrom(all)
+  const { timeouts, limits, extensions, overrides, passwords } = settingsFrom(all)
   const hosted = new HostedDomains(all.domains, tls, all.defaultDomain)
   const judge = new Judge(all.trust)
   const book = { policy: complete(all.policy), guards: all.guards ?? [] }
   return {
-    ...{ clock, tls, resolver, transport, timeouts, limits, overrides, passwords, hosted, judge, observer },
+    ...{ clock, tls, resolver, transport, timeouts, limits, extensions, overrides, passwords, hosted, judge, observer },
     random: () => 0.5,
     dialbackSecrets: { current: dialbackSecret?.current ?? '', accepted: dialbackSecret?.accepted ?? [] },
     allowPrivateAddresses: false,

@@ -69,7 +69,7 @@ describe('incoming/stanzas', () => {
       'unsupported-stanza-type'
     ],
     ['', 'an element of the content namespace that is no stanza', '<query/>', 'unsupported-stanza-type'],
-    ['', 'an element of an unknown namespace', "<enable xmlns='urn:xmpp:sm:3'/>", 'unsupported-stanza-type'],
+    ['', 'an element of an unknown namespace', "<enable xmlns='urn:xmpp:sm:2'/>", 'unsupported-stanza-type'],
     ['', 'a comment inside a stanza', "<message from='a@capulet.example' to='b@montague.example'><!-- --></message>", 'restricted-xml'],
     [
       '',

@@ -83,6 +83,57 @@ describe('the route of a pair', () => {
     await world.run(rejection(second))
   })
 
+  it('begins no more negotiations in a second than it may, and all of them in their turn', async () => {
+    const a = await world.engine('a.example', { policy: inClear, limits: { dialsPerSecond: 10 } })
+    const pairs = Array.from({ length: 25 }, (_, i) => pairOf('a.example', `to${i}.example`))
+    for (const { target } of pairs) world.network.zone.server(target, { addresses: ['192.0.2.200'] })
+    const began: number[] = []
+    a.on('negotiation-started', () => began.push(world.clock.now()))
+    listener.serve(async peer => {
+      await peer.expectHeader()
+      peer.reset()
+    })
+    const start = world.clock.now()
+    await world.run(Promise.all(pairs.map(pair => rejection(a.connect(pair)))))
+    assert.equal(began.length, 25)
+    assert.equal(began.filter(at => at === start).length, 10, "a second's worth at once")
+    for (const since of began) assert.ok(began.filter(at => at > since && at <= since + 1000).length <= 10)
+  })
+
+  it('sends nobody through any more when the engine stops, and leaves no timer', async () => {
+    const a = await world.engine('a.example', { policy: inClear, limits: { dialsPerSecond: 1 } })
+    world.network.zone.server('c.example', { addresses: ['192.0.2.200'] })
+    const both = [rejection(a.connect(pairOf('a.example', 'b.example'))), rejection(a.connect(pairOf('a.example', 'c.example')))]
+    await world.clock.settle()
+    await world.run(a.stop())
+    assert.deepEqual(
+      (await Promise.all(both)).map(error => error.code),
+      ['S2S_STOPPED', 'S2S_STOPPED']
+    )
+  })
+
+  it('bounces what waits for a peer that takes its proof and then nothing, instead of dialling it without end', async () => {
+    const a = await world.engine('a.example', { policy: inClear })
+    let links = 0
+    a.on('link-established', () => (links += 1))
+    listener.serve(async peer => {
+      await peer.expectHeader()
+      peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+      peer.sendFeatures({ dialback: 'with-errors' })
+      await peer.expect('result')
+      peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+      peer.sendStreamError('resource-constraint')
+      peer.reset()
+    })
+    const sent = Array.from({ length: 5 }, (_, i) => rejection(a.send(message(`${i}`))))
+    const codes = new Set((await world.run(Promise.all(sent))).map(({ code }) => code))
+    assert.ok(links >= 1 && links <= 2, `${links} links`)
+    assert.ok(
+      [...codes].every(code => ['S2S_STREAM_ERROR_RECEIVED', 'S2S_STREAM_CLOSED', 'S2S_IN_DOUBT'].includes(code)),
+      [...codes].join()
+    )
+  })
+
   it('says that it does not know, of what was handed to the socket when the connection broke; nothing else is in doubt', async () => {
     const a = await world.engine('a.example', { policy: inClear })
     const sent = a.send(message('1'))

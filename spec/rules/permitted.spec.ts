@@ -15,6 +15,7 @@ const KINDS: readonly ElementKind[] = [
   'dialback-answer',
   'stanza',
   'prefixed-stanza',
+  'stream-management',
   'unknown'
 ]
 
@@ -45,7 +46,8 @@ describe('rules/permitted', () => {
     [SASL, 'abort', undefined, '', 'sasl-reply'],
     [SASL, 'success', undefined, '', 'unknown'],
     ['urn:xmpp:bidi', 'bidi', undefined, '', 'unknown'],
-    ['urn:xmpp:sm:3', 'enable', undefined, '', 'unknown']
+    ['urn:xmpp:sm:3', 'enable', undefined, '', 'stream-management'],
+    ['urn:xmpp:sm:2', 'enable', undefined, '', 'unknown']
   ]
   for (const [namespace, name, type, prefix, kind] of elements) {
     it(`takes {${namespace}}${name}${type === undefined ? '' : ` of type '${type}'`}${prefix === '' ? '' : ` prefixed ${prefix}`} for ${kind}`, () => {

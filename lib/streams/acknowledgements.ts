@@ -1,0 +1,224 @@
+import { FederationError } from '../errors.ts'
+import type { Clock, Timer } from '../model/plugs.ts'
+import { ackError, judgeAck } from '../rules/stream-management.ts'
+import type { ElementFrame } from '../xml/framer.ts'
+import { NS_SM } from '../xml/namespaces.ts'
+import type { Taken } from '../xml/outbox.ts'
+import type { Consignment, Ended } from './consignment.ts'
+
+/** What acknowledgements need of the link that they are about. */
+export interface AcknowledgementsOptions {
+  readonly clock: Clock
+  /** Milliseconds until a request must have been answered. */
+  readonly timeout: number
+  readonly unackedStanzas: number
+  readonly unackedBytes: number
+  readonly write: (xml: string | Buffer, taken?: Taken) => void
+  /** The peer does not answer: the stream has to end with this. */
+  readonly fail: (error: FederationError) => void
+}
+
+/** A stanza that the peer has not acknowledged. Bytes that the socket never took are nobody's doubt. */
+interface Unacknowledged {
+  readonly consignment: Consignment
+  readonly ended: Ended
+  isWritten: boolean
+  isSettled: boolean
+}
+
+/** A peer that answered and lacks something still is asked again after so many milliseconds, if nothing new is sent meanwhile. */
+const ASK_AGAIN = 5_000
+
+/**
+ * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
+ * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already.
+ */
+export class Acknowledgements {
+  readonly #options: AcknowledgementsOptions
+  #state: 'off' | 'asked' | 'on' | 'over' = 'off'
+  #unacknowledged: Unacknowledged[] = []
+  #bytes = 0
+  #sent = 0
+  /** How many were sent when the peer was last asked. */
+  #asked = 0
+  #isAwaiting = false
+  #isAskingSoon = false
+  #timer: Timer | undefined
+  #watchers: (() => void)[] = []
+  /** Why the stanzas that are unacknowledged at the end are in doubt. */
+  #lost: FederationError | undefined
+
+  constructor(options: AcknowledgementsOptions) {
+    this.#options = options
+  }
+
+  /** Asks the peer to manage the stream. To be called before the first stanza, where the peer offers it. */
+  enable(): void {
+    this.#state = 'asked'
+    this.#options.write(`<enable xmlns='${NS_SM}'/>`)
+    this.#await()
+  }
+
+  /** Whether as much is unacknowledged as may be; {@link room} says when it no longer is. */
+  get full(): boolean {
+    const { unackedStanzas, unackedBytes } = this.#options
+    return this.#unacknowledged.length >= unackedStanzas || this.#bytes >= unackedBytes
+  }
+
+  /** Resolves when more may be sent, or nothing will ever be. */
+  async room(): Promise<void> {
+    while (this.full) await this.#change()
+  }
+
+  /** Whether the peer still owes acknowledgements. */
+  get pending(): boolean {
+    return this.#unacknowledged.length > 0
+  }
+
+  /** Asks for what is unacknowledged, and resolves when nothing is, or will ever be acknowledged. */
+  async settled(): Promise<void> {
+    if (this.#state === 'on' && this.pending && (this.#sent > this.#asked || !this.#isAwaiting)) this.#ask()
+    while (this.pending) await this.#change()
+  }
+
+  send(consignment: Consignment, ended: Ended): void {
+    const { write } = this.#options
+    if (this.#state === 'off' || this.#state === 'over') {
+      write(consignment.xml, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
+      return
+    }
+    const one: Unacknowledged = { consignment, ended, isWritten: false, isSettled: false }
+    this.#unacknowledged.push(one)
+    this.#bytes += consignment.size
+    this.#sent += 1
+    write(consignment.xml, error => this.#taken(one, error))
+    if (this.#state === 'on') this.#askInTime()
+  }
+
+  /**
+   * An element of stream management from the peer.
+   *
+   * @returns false if it has no business here now
+   * @throws FederationError for an acknowledgement that cannot be
+   */
+  receive(frame: ElementFrame): boolean {
+    const isOn = this.#state === 'on'
+    if (frame.name === 'a' && isOn) this.#acknowledge(frame.element().attrs['h'])
+    else if (frame.name === 'r' && isOn) this.#options.write(`<a xmlns='${NS_SM}' h='0'/>`)
+    else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin()
+    else if (frame.name === 'failed' && this.#state === 'asked') this.#goWithout()
+    else return false
+    return true
+  }
+
+  /** Nothing will be acknowledged any more: what was written is in doubt. */
+  end(cause: FederationError | undefined): void {
+    if (this.#state === 'over') return
+    this.#lost = new FederationError('S2S_IN_DOUBT', cause === undefined ? {} : { cause })
+    this.#state = 'over'
+    this.#rest()
+    for (const one of this.#empty()) if (one.isWritten) settle(one, this.#lost)
+    this.#tell()
+  }
+
+  #begin(): void {
+    this.#state = 'on'
+    this.#rest()
+    if (this.pending) this.#ask()
+  }
+
+  /** `<failed/>`: the stream goes on as one that was never managed. */
+  #goWithout(): void {
+    this.#state = 'off'
+    this.#rest()
+    for (const one of this.#empty()) if (one.isWritten) settle(one, 'written')
+    this.#tell()
+  }
+
+  #taken(one: Unacknowledged, error: Error | undefined): void {
+    one.isWritten = true
+    if (error !== undefined) settle(one, unlucky(error))
+    else if (this.#state === 'off') settle(one, 'written')
+    else if (this.#state === 'over') settle(one, this.#lost ?? unlucky(new Error('the stream is over')))
+  }
+
+  #acknowledge(h: unknown): void {
+    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.length }
+    const judged = judgeAck(h, counts)
+    if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
+    for (const one of this.#unacknowledged.splice(0, judged.more)) {
+      this.#bytes -= one.consignment.size
+      settle(one, 'acknowledged')
+    }
+    this.#rest()
+    if (this.pending) {
+      if (this.#sent > this.#asked) this.#ask()
+      else this.#timer = this.#options.clock.setTimeout(() => this.#ask(), ASK_AGAIN)
+    }
+    if (judged.more > 0) this.#tell()
+  }
+
+  /** One request for all that is sent in one go, behind the last of it; and some on the way, lest the window closes. */
+  #askInTime(): void {
+    if (this.#sent - this.#asked >= this.#options.unackedStanzas / 4) this.#ask()
+    else if (!this.#isAskingSoon && !this.#isAwaiting) {
+      this.#isAskingSoon = true
+      queueMicrotask(this.#askNow)
+    }
+  }
+
+  readonly #askNow = (): void => {
+    this.#isAskingSoon = false
+    if (this.#state === 'on' && !this.#isAwaiting && this.#sent > this.#asked) this.#ask()
+  }
+
+  #ask(): void {
+    this.#asked = this.#sent
+    this.#options.write(`<r xmlns='${NS_SM}'/>`)
+    if (!this.#isAwaiting) this.#await()
+  }
+
+  #await(): void {
+    const { clock, timeout, fail } = this.#options
+    this.#timer?.cancel()
+    this.#isAwaiting = true
+    this.#timer = clock.setTimeout(
+      () => fail(new FederationError('S2S_TIMEOUT', { detail: `an acknowledgement took more than ${timeout} ms` })),
+      timeout
+    )
+  }
+
+  #rest(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#isAwaiting = false
+  }
+
+  #empty(): readonly Unacknowledged[] {
+    const all = this.#unacknowledged
+    this.#unacknowledged = []
+    this.#bytes = 0
+    return all
+  }
+
+  #change(): Promise<void> {
+    return new Promise(resolve => this.#watchers.push(resolve))
+  }
+
+  #tell(): void {
+    const watchers = this.#watchers
+    this.#watchers = []
+    for (const each of watchers) each()
+  }
+}
+
+function settle(one: Unacknowledged, fate: Parameters<Ended>[1]): void {
+  if (one.isSettled) return
+  one.isSettled = true
+  one.ended(one.consignment, fate)
+}
+
+/** Our own error says that the bytes never reached the socket; the socket's says that nobody knows. */
+function unlucky(error: Error): 'unsent' | FederationError {
+  return FederationError.is(error) ? 'unsent' : new FederationError('S2S_IN_DOUBT', { cause: error })
+}

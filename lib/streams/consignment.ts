@@ -1,0 +1,20 @@
+import type { FederationError } from '../errors.ts'
+import type { Delivery } from '../model/stanza.ts'
+
+/** A stanza on its way out: its bytes, and the two ways it can end. Each is called at most once. */
+export interface Consignment {
+  readonly xml: string | Buffer
+  readonly size: number
+  /** Grows with every stanza that the engine is given: the order to keep. */
+  readonly number: number
+  /** When it was handed over, on the engine's clock. */
+  readonly since: number
+  readonly sent: (delivery: Delivery) => void
+  readonly failed: (error: FederationError) => void
+}
+
+/** What became of a consignment on a link. `unsent`: no byte of it left. An error: nobody knows whether it arrived (`S2S_IN_DOUBT`). */
+export type Fate = Delivery | 'unsent' | FederationError
+
+/** Told once for each consignment that a link was given. */
+export type Ended = (consignment: Consignment, fate: Fate) => void

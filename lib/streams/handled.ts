@@ -1,0 +1,70 @@
+import type { Clock, Timer } from '../model/plugs.ts'
+import { wireCount } from '../rules/stream-management.ts'
+import { NS_SM } from '../xml/namespaces.ts'
+import type { XmlStream } from '../xml/stream.ts'
+
+/** While a handler holds up the reading of a stream, requests on it are not seen: they are answered so often, in milliseconds. */
+const ANSWER_UNREAD = 500
+
+/** Stream management for the stanzas that come on one stream (XEP-0198): how many of them were handled since it was enabled. */
+export class HandledStanzas {
+  readonly #clock: Clock
+  #handled: number | undefined
+  #stream: XmlStream | undefined
+  #isBusy = false
+  #timer: Timer | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get isEnabled(): boolean {
+    return this.#handled !== undefined
+  }
+
+  /** Counts from now on, and says the count before the stream closes. */
+  enable(stream: XmlStream): void {
+    this.#handled = 0
+    this.#stream = stream
+    stream.beforeClosing(() => this.#ackXml())
+  }
+
+  /** Counts a stanza when its handler has finished. */
+  count(work: Promise<void> | undefined): Promise<void> | undefined {
+    if (this.#handled === undefined) return work
+    if (work === undefined) {
+      this.#handled += 1
+      return undefined
+    }
+    this.#isBusy = true
+    this.#watch()
+    return work.then(() => {
+      this.#isBusy = false
+      this.#handled = (this.#handled ?? 0) + 1
+    })
+  }
+
+  /** Answers `<r/>`: with what is handled so far, at once. */
+  acknowledge(): void {
+    this.#stream?.write(this.#ackXml())
+  }
+
+  /** The stream is over. */
+  end(): void {
+    this.#timer?.cancel()
+  }
+
+  #ackXml(): string {
+    return `<a xmlns='${NS_SM}' h='${wireCount(this.#handled ?? 0)}'/>`
+  }
+
+  /** One timer as long as handlers are slow, not one for each stanza. */
+  #watch(): void {
+    this.#timer ??= this.#clock.setTimeout(() => {
+      this.#timer = undefined
+      if (!this.#isBusy) return
+      if (this.#stream?.unread === true) this.acknowledge()
+      this.#watch()
+    }, ANSWER_UNREAD)
+  }
+}
