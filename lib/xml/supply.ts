@@ -48,7 +48,7 @@ export class Supply {
    */
   more(keep: number): boolean {
     if (this.#source !== undefined && this.#copied < this.#source.length) {
-      this.#append(this.#source, keep, true)
+      this.#append(this.#source, keep)
       return true
     }
     const chunk = this.#queue[this.#next]
@@ -60,10 +60,9 @@ export class Supply {
     }
     this.#queued -= chunk.length
     if (keep < this.#filled) {
-      const own = this.#source !== undefined
       this.#source = chunk
       this.#copied = 0
-      this.#append(chunk, keep, own)
+      this.#append(chunk, keep)
       return true
     }
     this.#source = undefined
@@ -73,10 +72,11 @@ export class Supply {
     return true
   }
 
-  #append(source: Buffer, keep: number, own: boolean): void {
+  #append(source: Buffer, keep: number): void {
     const kept = this.#filled - keep
     const size = Math.min(source.length - this.#copied, Math.max(kept, FIRST_COPY))
-    const fits = own && this.#filled + size <= this.#block.length
+    // A chunk that is read where it lies is full: only a copy has room.
+    const fits = this.#filled + size <= this.#block.length
     if (!fits) {
       // Twice the room: who sends single bytes must not make us move them again and again.
       const block = Buffer.allocUnsafe(Math.max(FIRST_COPY, 2 * (kept + size)))

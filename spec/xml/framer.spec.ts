@@ -217,6 +217,8 @@ describe('An element', () => {
   it('gives values with characters beyond ASCII and with references', () => {
     const frame = elementOf("<message from='ü@é.example' to='a&#x1F600;' id='\n&#10;' type='月'/>")
     assert.deepEqual([frame.from, frame.to, frame.id, frame.type], ['ü@é.example', 'a\u{1f600}', ' \n', '月'])
+    const wide = elementOf("<message from='ü@é.example' to='月'/>")
+    assert.deepEqual([wide.from, wide.to, wide.name], ['ü@é.example', '月', 'message'])
     assert.equal(elementOf("<ë:ö xmlns:ë='urn:x'/>").name, 'ö')
     assert.equal(elementOf("<ë:ö xmlns:ë='urn:x'/>").prefix, 'ë')
   })
@@ -325,6 +327,12 @@ describe('The bytes of an element', () => {
     assert.equal(bytesOf("<a b='1>2'/>"), '<a xmlns="jabber:server" b="1&gt;2"/>')
     assert.equal(bytesOf("<a b='1\n2\t&#10;'/>"), '<a xmlns="jabber:server" b="1 2 &#xA;"/>')
     assert.equal(bytesOf('<a>1\r\n2\r&#13;</a>'), '<a xmlns="jabber:server">1\n2\n&#xD;</a>')
+  })
+
+  it('are certified one by one', () => {
+    const [odd, plain] = elementsOf("<a><![CDATA[x]]></a><b c='1'></b>")
+    assert.equal(odd?.bytes().toString(), '<a xmlns="jabber:server">x</a>')
+    assert.equal(plain?.bytes().toString(), `<b xmlns="jabber:server" c='1'></b>`)
   })
 
   it('say that there is no namespace where the header has no default', () => {

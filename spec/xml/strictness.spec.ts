@@ -256,6 +256,33 @@ describe('The framer refuses', () => {
   })
 })
 
+describe('The framer refuses at the first byte that cannot be right', () => {
+  for (const start of [
+    '<message><body>&#x110000',
+    '<message><body>&#1114112',
+    '<message><body>& ',
+    '<message><body>&quote',
+    '<message><body>]]>',
+    '<message><!',
+    '<message><![CDATAx',
+    '<message><?',
+    '<message a a',
+    "<message a='<",
+    '<message></n',
+    '<message/x',
+    '<message\u0000',
+    '<mess\u00d7'
+  ]) {
+    it(JSON.stringify(start), () => {
+      const all = Buffer.from(HEADER + start)
+      // `<!` may still begin CDATA.
+      if (!start.endsWith('<!')) assert.notEqual(assertSameAtEverySplit(all).refused, undefined)
+      const last = Buffer.byteLength(start.slice(-1))
+      assert.equal(read(all.subarray(0, all.length - last)).refused, undefined)
+    })
+  }
+})
+
 describe('The framer accepts', () => {
   for (const [what, { input, tree }] of Object.entries(ACCEPTED)) {
     it(what, () => {
