@@ -101,6 +101,9 @@ class Engine implements Federation {
       ...(options.metrics === undefined ? {} : { metrics: options.metrics })
     })
     this.#server = createLocalServer(options, this.#settings, observer)
+    this.on('pair-authenticated', ({ pair }) => {
+      for (const guard of this.#server.rulebook().guards) guard.learn?.(pair)
+    })
     this.#router = new Router(this.#server, pair => this.#dial(pair))
     this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
   }

@@ -43,7 +43,7 @@ const texts: Check = (value, where) => {
 
 const QUESTIONS = { admit: true, tls: true, certificate: true, minimumLevel: true } as const
 const POLICY = { kind: true, name: true, options: true, proofs: true, afterFailure: true, ...QUESTIONS } as const
-const GUARD = { kind: true, name: true, pins: true, plain: true, ...QUESTIONS } as const
+const GUARD = { kind: true, name: true, pins: true, plain: true, learn: true, ...QUESTIONS } as const
 
 function checkAnswers(value: unknown, where: string, known: Readonly<Record<string, true>>): Readonly<Record<string, unknown>> {
   const given = objectAt(value, where)

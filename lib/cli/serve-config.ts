@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { allowOnly, block, DEFAULT_LIMITS, dnsResolver, domain, forDomains, layer, pin, systemResolver } from '../index.ts'
+import { allowOnly, block, DEFAULT_LIMITS, dnsResolver, domain, forDomains, layer, pin, ratchet, systemResolver } from '../index.ts'
 import type { Credentials, FederationOptions, Guard, LadderOptions, Limits, Policy, Resolver, Trust } from '../index.ts'
 import { readCredentials } from '../transport/credentials.ts'
 import { usageError } from './command.ts'
@@ -152,7 +152,7 @@ const digest: Read<string> = (value, path) => {
 }
 
 const guardFields = shapeOf({
-  kind: required(oneOf('pin', 'block', 'allowOnly')),
+  kind: required(oneOf('pin', 'block', 'allowOnly', 'ratchet')),
   patterns: required(patterns),
   pins: optional(listOf(shapeOf({ leaf256: optional(digest), spki256: optional(digest) })))
 })
@@ -164,6 +164,7 @@ const guard: Read<Guard> = (value, path) => {
     return blaming(path, () => pin(where, pins))
   }
   if (pins !== undefined) throw usageError(`${path}.pins belongs to a guard of the kind pin`)
+  if (kind === 'ratchet') return forDomains(where, ratchet())
   return kind === 'block' ? block(where) : allowOnly(where)
 }
 

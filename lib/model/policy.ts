@@ -2,6 +2,7 @@ import type { FederationError } from '../errors.ts'
 import type { CertificateVerdict, OwnCertificate } from './certificate.ts'
 import type { Domain } from './domain.ts'
 import type { CertificateUse, Direction, Proof, SecurityLevel } from './level.ts'
+import type { PairStatus } from './report.ts'
 
 /** Who a question is about. */
 export interface Peer {
@@ -89,6 +90,8 @@ export interface Guard {
   /** Refuses every unencrypted rung. */
   plain?(peer: Peer): Answer<'refuse'> | undefined
   minimumLevel?(peer: Peer): SecurityLevel | undefined
+  /** Told of each pair that was authenticated under it, by the engine: for guards that remember. Not a question. */
+  learn?(pair: PairStatus): void
 }
 
 /** What is asked: one policy that answers everything, and the guards over it. */

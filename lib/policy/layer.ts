@@ -119,6 +119,9 @@ function scopedGuard(domains: DomainPatterns, guard: Guard): Guard {
     tls: peer => (isMeant(peer) ? guard.tls?.(peer) : undefined),
     certificate: (peer, verdict) => (isMeant(peer) ? guard.certificate?.(peer, verdict) : undefined),
     plain: peer => (isMeant(peer) ? guard.plain?.(peer) : undefined),
-    minimumLevel: peer => (isMeant(peer) ? guard.minimumLevel?.(peer) : undefined)
+    minimumLevel: peer => (isMeant(peer) ? guard.minimumLevel?.(peer) : undefined),
+    learn: status => {
+      if (domains.matches(status.flow === 'send' ? status.pair.target : status.pair.sender)) guard.learn?.(status)
+    }
   } satisfies Guard)
 }
