@@ -134,7 +134,10 @@ describe('the config file of serve', () => {
       { ...base, policy: { preset: 'ladder', forDomains: [{ patterns: ['*.*'], preset: 'strict' }] } },
       /^policy\.forDomains\[0\]\.patterns: "\*\.\*" is no domain pattern/
     ],
-    [{ ...base, guards: [{ kind: 'allow', patterns: [] }] }, /^guards\[0\]\.kind has to be one of pin, block, allowOnly, ratchet, not "allow"$/],
+    [
+      { ...base, guards: [{ kind: 'allow', patterns: [] }] },
+      /^guards\[0\]\.kind has to be one of pin, block, allowOnly, ratchet, not "allow"$/
+    ],
     [{ ...base, guards: [{ kind: 'pin', patterns: ['x.example'] }] }, /^guards\[0\]\.pins is missing$/],
     [
       { ...base, guards: [{ kind: 'pin', patterns: [], pins: [{ leaf256: 'abc' }] }] },
