@@ -454,7 +454,7 @@ describe('incoming/dialback, authoritative server', () => {
     assert.equal(await caller.say(verify('i', keyOf('i'))), answer('i', 'valid'))
   })
 
-  it('is not asked for more than the peer takes: who never listens is not read', async () => {
+  it('[XEP0205-c] is not asked for more than the peer takes: who never listens is not read', async () => {
     const { scene, caller } = await inClear()
     caller.deafen()
     const questions = verify('i', 'k'.repeat(200)).repeat(40_000)

@@ -70,6 +70,12 @@ describe('incoming/stanzas', () => {
     ],
     ['', 'an element of the content namespace that is no stanza', '<query/>', 'unsupported-stanza-type'],
     ['', 'an element of an unknown namespace', "<enable xmlns='urn:xmpp:sm:2'/>", 'unsupported-stanza-type'],
+    [
+      '[XEP0138-a] ',
+      'a request for compression',
+      "<compress xmlns='http://jabber.org/protocol/compress'><method>zlib</method></compress>",
+      'unsupported-stanza-type'
+    ],
     ['', 'a comment inside a stanza', "<message from='a@capulet.example' to='b@montague.example'><!-- --></message>", 'restricted-xml'],
     [
       '',
@@ -110,6 +116,25 @@ describe('incoming/stanzas', () => {
     const stranger = await (await createScene({ limits })).call()
     await stranger.say(header())
     assert.equal(errorIn(await stranger.say(key('k'.repeat(10_001)))), 'policy-violation')
+  })
+
+  it('[XEP0478-a] takes exactly what it announces', async () => {
+    const scene = await createScene({ limits: { stanzaBytes: 20_000 } })
+    const exactly = (size: number): string => message().replace('hi', 'x'.repeat(size - message().length + 2))
+    for (const [size, condition] of [
+      [20_000, undefined],
+      [20_001, 'policy-violation']
+    ] as const) {
+      const caller = await scene.call()
+      await caller.startTls(certificate('capulet.example'))
+      await caller.say(header())
+      await caller.say(auth('='))
+      assert.match(await caller.say(header()), /<max-bytes>20000<\/max-bytes>/)
+      assert.equal(Buffer.byteLength(exactly(size)), size)
+      const heard = await caller.say(exactly(size))
+      assert.equal(condition === undefined ? heard : errorIn(heard), condition ?? '')
+    }
+    assert.equal(scene.stanzas.length, 1)
   })
 
   it('reads a stream no further while the handler of a stanza is at work, and keeps the order', async () => {

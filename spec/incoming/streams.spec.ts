@@ -134,7 +134,7 @@ describe('incoming/the end of a stream', () => {
 })
 
 describe('incoming/limits', () => {
-  it('bounds the streams of one address, and counts an IPv6 /64 as one', async () => {
+  it('[XEP0205-a] bounds the streams of one address, and counts an IPv6 /64 as one', async () => {
     const scene = await createScene({ limits: { incomingPerAddress: 2 } })
     const callers = [await scene.call(), await scene.call(), await scene.call()]
     const heard = await Promise.all(callers.map(async caller => (await caller.say(header())).length > 0))
@@ -144,6 +144,19 @@ describe('incoming/limits', () => {
     callers[0]?.reset()
     await scene.clock.settle()
     assert.match(await (await scene.call()).say(header()), /<stream:features>/)
+  })
+
+  it('[XEP0205-b] gives a negotiation its time and no more, however busy the peer keeps it', async () => {
+    const scene = await createScene({ timeouts: { negotiation: 60_000, step: 15_000 } })
+    const caller = await scene.call()
+    await caller.say(header())
+    for (let asked = 0; asked < 11; asked += 1) {
+      assert.match(await caller.say("<db:verify from='capulet.example' to='montague.example' id='i'>k</db:verify>"), /type='invalid'/)
+      await scene.clock.advance(5_000)
+    }
+    await scene.clock.advance(5_000)
+    assert.equal(errorIn(await caller.hear()), 'connection-timeout')
+    assert.match(scene.reports[0]?.error?.message ?? '', /60000 ms/)
   })
 
   it('bounds all streams together', async () => {
