@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { dialbackKey } from '../../lib/rules/dialback-key.ts'
+import { policies } from '../../lib/policy/presets.ts'
+import { askAuthority } from '../../lib/testing/initiating-script.ts'
+import type { InitiatingScript } from '../../lib/testing/initiating-script.ts'
+import { dialPeer } from '../../lib/testing/scripted-connections.ts'
+import { NS_DIALBACK } from '../../lib/xml/namespaces.ts'
+import { admitted, meet, PAIR } from './meeting.ts'
+import type { MeetingOptions } from './meeting.ts'
+
+const SECRET = 'a secret of at least thirty-two octets'
+
+/** What the server does, how we meet it, and the level that it is given. */
+type Row = readonly [does: string, script: Partial<InitiatingScript>, end: string | RegExp, options?: MeetingOptions]
+
+const SERVERS: Readonly<Record<string, readonly Row[]>> = {
+  Prosody: [
+    ['asks for TLS whatever was offered', { quirks: ['starttls-although-not-offered'] }, 'sasl-external'],
+    ["sends id='' in its header", { quirks: ['empty-id'] }, 'sasl-external'],
+    ['asks for no server name in TLS', { quirks: ['no-server-name'] }, 'sasl-external'],
+    [
+      'shows a certificate that does not verify, and proves itself by dialback',
+      { prove: 'dialback' },
+      'tls-dialback',
+      { theirs: 'self-signed', engine: { policy: policies.ladder({ acceptSelfSigned: true }) } }
+    ]
+  ],
+  ejabberd: [
+    ['sends no from before TLS', { quirks: ['header-without-from'] }, 'sasl-external'],
+    ['waits for a challenge before it says who it is', { quirks: ['no-initial-response'] }, 'sasl-external']
+  ],
+  MongooseIM: [['names no one to be authenticated for before TLS', { quirks: ['header-without-from'] }, 'sasl-external']],
+  Openfire: [
+    ['makes keys of 40 hexadecimal digits', { prove: 'dialback', quirks: ['short-key'] }, 'tls-dialback'],
+    ["sends '=' for its authorization identity, in some versions", { quirks: ['empty-authzid'] }, 'sasl-external'],
+    ['asks for no server name in TLS', { prove: 'dialback', quirks: ['no-server-name'] }, 'tls-dialback']
+  ],
+  Tigase: [["sends '=' for its authorization identity", { quirks: ['empty-authzid'] }, 'sasl-external']],
+  Metronome: [['proves itself by dialback inside TLS, where its certificate speaks for it', { prove: 'dialback' }, 'tls-dialback']],
+  'xmpp-proxy': [['has EXTERNAL and nothing else', { prove: 'sasl-external' }, 'sasl-external']],
+  'a server from before 1.0': [
+    [
+      'sends no version and a key of 40 digits, and is served in clear by the default policy',
+      { tls: 'never', prove: 'dialback', quirks: ['pre-1.0-header', 'short-key'] },
+      'plain-dialback',
+      { theirs: 'missing' }
+    ],
+    [
+      'is not served by a policy that wants TLS',
+      { tls: 'never', prove: 'dialback', quirks: ['pre-1.0-header', 'short-key'] },
+      /policy-violation|got/,
+      { theirs: 'missing', engine: { policy: policies.encrypted() } }
+    ]
+  ]
+}
+
+for (const [server, rows] of Object.entries(SERVERS))
+  describe(`${server}, as the initiating server that dials us`, () => {
+    for (const [does, script, expected, options = {}] of rows)
+      it(`${does}: ${String(expected)}`, async () => {
+        const end = await admitted(options, script)
+        if (typeof expected === 'string') assert.equal(end, expected)
+        else assert.match(end, expected)
+      })
+  })
+
+describe('what a deployed server asks of us as the authoritative server', () => {
+  const key = (id: string): string => dialbackKey(SECRET, { pair: PAIR, streamId: id })
+  const engine = { dialbackSecret: { current: SECRET } }
+
+  it('verifies each key on a connection of its own (ejabberd, MongooseIM)', async () => {
+    await meet({ engine }, async ({ network, clock }) => {
+      for (const [id, asked, verdict] of [
+        ['1', key('1'), 'valid'],
+        ['2', key('1'), 'invalid']
+      ] as const) {
+        const peer = await dialPeer(network.transportFor('198.51.100.2'), { address: '198.51.100.1', port: 5269 })
+        const request = { from: 'padua.example', to: 'verona.example', id, key: asked }
+        assert.equal(await clock.run(askAuthority(peer, request)), verdict)
+      }
+    })
+  })
+
+  it('verifies inside TLS without a server name (Openfire)', async () => {
+    await meet({ engine }, async ({ call }) => {
+      const { peer } = await call({ prove: 'nothing', quirks: ['no-server-name'] })
+      peer.send(`<db:verify from='padua.example' to='verona.example' id='1'>${key('1')}</db:verify>`)
+      await peer.expect('verify', NS_DIALBACK, { type: 'valid', id: '1' })
+    })
+  })
+
+  it('adds a further domain of its own to a live stream (Tigase)', async () => {
+    const policy = policies.ladder({ invalidCertificate: 'encrypt-only' })
+    await meet({ engine: { policy }, plays: { domain: 'mantua.example' } }, async ({ call, network, clock, engine: verona }) => {
+      network.zone.server('mantua.example', { addresses: ['198.51.100.2'] })
+      const { peer } = await call({ prove: 'dialback' })
+      peer.send("<db:result from='mantua.example' to='verona.example'>key</db:result>")
+      await clock.run(peer.expect('result', NS_DIALBACK, { from: 'verona.example', to: 'mantua.example', type: 'valid' }))
+      assert.deepEqual(
+        verona.links().map(({ pairs }) => pairs.map(({ pair }) => pair.sender)),
+        [['padua.example', 'mantua.example']]
+      )
+    })
+  })
+})
