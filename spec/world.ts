@@ -26,9 +26,10 @@ export interface World {
   stop(): Promise<void>
 }
 
-export function createWorld(): World {
+/** @param latency milliseconds that bytes take in one direction */
+export function createWorld({ latency = 0 }: { readonly latency?: number } = {}): World {
   const clock = createTestClock()
-  const network = createNetwork({ clock })
+  const network = createNetwork({ clock, latency })
   const authority = createAuthority({ now: clock.now() })
   const running: Federation[] = []
   const addresses = new Map<string, string>()
