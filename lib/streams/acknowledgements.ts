@@ -5,6 +5,7 @@ import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
 import type { Taken } from '../xml/outbox.ts'
 import type { Consignment, Ended } from './consignment.ts'
+import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
 
 /** What acknowledgements need of the link that they are about. */
 export interface AcknowledgementsOptions {
@@ -18,14 +19,6 @@ export interface AcknowledgementsOptions {
   readonly fail: (error: FederationError) => void
 }
 
-/** A stanza that the peer has not acknowledged. Bytes that the socket never took are nobody's doubt. */
-interface Unacknowledged {
-  readonly consignment: Consignment
-  readonly ended: Ended
-  isWritten: boolean
-  isSettled: boolean
-}
-
 /** A peer that answered and lacks something still is asked again after so many milliseconds, if nothing new is sent meanwhile. */
 const ASK_AGAIN = 5_000
 
@@ -36,8 +29,7 @@ const ASK_AGAIN = 5_000
 export class Acknowledgements {
   readonly #options: AcknowledgementsOptions
   #state: 'off' | 'asked' | 'on' | 'over' = 'off'
-  #unacknowledged: Unacknowledged[] = []
-  #bytes = 0
+  readonly #unacknowledged = new Ledger()
   #sent = 0
   /** How many were sent when the peer was last asked. */
   #asked = 0
@@ -45,8 +37,6 @@ export class Acknowledgements {
   #isAskingSoon = false
   #timer: Timer | undefined
   #watchers: (() => void)[] = []
-  /** Why the stanzas that are unacknowledged at the end are in doubt. */
-  #lost: FederationError | undefined
 
   constructor(options: AcknowledgementsOptions) {
     this.#options = options
@@ -62,7 +52,7 @@ export class Acknowledgements {
   /** Whether as much is unacknowledged as may be; {@link room} says when it no longer is. */
   get full(): boolean {
     const { unackedStanzas, unackedBytes } = this.#options
-    return this.#unacknowledged.length >= unackedStanzas || this.#bytes >= unackedBytes
+    return this.#unacknowledged.size >= unackedStanzas || this.#unacknowledged.bytes >= unackedBytes
   }
 
   /** Resolves when more may be sent, or nothing will ever be. */
@@ -72,7 +62,7 @@ export class Acknowledgements {
 
   /** Whether the peer still owes acknowledgements. */
   get pending(): boolean {
-    return this.#unacknowledged.length > 0
+    return this.#unacknowledged.size > 0
   }
 
   /** Asks for what is unacknowledged, and resolves when nothing is, or will ever be acknowledged. */
@@ -87,11 +77,10 @@ export class Acknowledgements {
       write(consignment.xml, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
       return
     }
-    const one: Unacknowledged = { consignment, ended, isWritten: false, isSettled: false }
-    this.#unacknowledged.push(one)
-    this.#bytes += consignment.size
+    const one = new Unacknowledged(consignment, ended)
+    this.#unacknowledged.add(one)
     this.#sent += 1
-    write(consignment.xml, error => this.#taken(one, error))
+    one.writeTo(write)
     if (this.#state === 'on') this.#askInTime()
   }
 
@@ -114,10 +103,10 @@ export class Acknowledgements {
   /** Nothing will be acknowledged any more: what was written is in doubt. */
   end(cause: FederationError | undefined): void {
     if (this.#state === 'over') return
-    this.#lost = new FederationError('S2S_IN_DOUBT', cause === undefined ? {} : { cause })
     this.#state = 'over'
     this.#rest()
-    for (const one of this.#empty()) if (one.isWritten) settle(one, this.#lost)
+    const doubt = new FederationError('S2S_IN_DOUBT', cause === undefined ? {} : { cause })
+    for (const one of this.#unacknowledged.takeAll()) one.conclude(doubt)
     this.#tell()
   }
 
@@ -131,25 +120,15 @@ export class Acknowledgements {
   #goWithout(): void {
     this.#state = 'off'
     this.#rest()
-    for (const one of this.#empty()) if (one.isWritten) settle(one, 'written')
+    for (const one of this.#unacknowledged.takeAll()) one.conclude('written')
     this.#tell()
   }
 
-  #taken(one: Unacknowledged, error: Error | undefined): void {
-    one.isWritten = true
-    if (error !== undefined) settle(one, unlucky(error))
-    else if (this.#state === 'off') settle(one, 'written')
-    else if (this.#state === 'over') settle(one, this.#lost ?? unlucky(new Error('the stream is over')))
-  }
-
   #acknowledge(h: unknown): void {
-    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.length }
+    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.size }
     const judged = judgeAck(h, counts)
     if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
-    for (const one of this.#unacknowledged.splice(0, judged.more)) {
-      this.#bytes -= one.consignment.size
-      settle(one, 'acknowledged')
-    }
+    for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
     this.#rest()
     if (this.pending) {
       if (this.#sent > this.#asked) this.#ask()
@@ -194,13 +173,6 @@ export class Acknowledgements {
     this.#isAwaiting = false
   }
 
-  #empty(): readonly Unacknowledged[] {
-    const all = this.#unacknowledged
-    this.#unacknowledged = []
-    this.#bytes = 0
-    return all
-  }
-
   #change(): Promise<void> {
     return new Promise(resolve => this.#watchers.push(resolve))
   }
@@ -210,15 +182,4 @@ export class Acknowledgements {
     this.#watchers = []
     for (const each of watchers) each()
   }
-}
-
-function settle(one: Unacknowledged, fate: Parameters<Ended>[1]): void {
-  if (one.isSettled) return
-  one.isSettled = true
-  one.ended(one.consignment, fate)
-}
-
-/** Our own error says that the bytes never reached the socket; the socket's says that nobody knows. */
-function unlucky(error: Error): 'unsent' | FederationError {
-  return FederationError.is(error) ? 'unsent' : new FederationError('S2S_IN_DOUBT', { cause: error })
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
+import { FederationError } from '../errors.ts'
 
-/** Called once when the socket took the bytes, or with the error that kept it from doing so. */
+/** Called once when the socket took the bytes, or with the error that kept it from doing so: one of ours if it was never given them. */
 export type Taken = (error: Error | undefined) => void
 
 /** Gathers what is written in one turn of the event loop, and hands it to the duplex in one write. */
@@ -24,8 +25,14 @@ export class Outbox {
   flush(): void {
     const { parts, taken } = this.#empty()
     if (parts.length === 0) return
+    if (this.#duplex.destroyed || !this.#duplex.writable) {
+      for (const each of taken) each(new FederationError('S2S_STREAM_CLOSED'))
+      return
+    }
     this.#duplex.write(joined(parts), error => {
-      for (const each of taken) each(error ?? undefined)
+      // Whoever plugs in a connection may end it with an error of ours, which would say that no byte has left.
+      const told = FederationError.is(error) ? new Error(error.message, { cause: error }) : (error ?? undefined)
+      for (const each of taken) each(told)
     })
   }
 

@@ -144,21 +144,18 @@ describe('the route of a pair', () => {
     await peer.expect('result')
     peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
     assert.equal(await world.run(sent), 'written')
-    // Nobody reads any more: the socket's buffers fill, and what is in them breaks with the connection.
-    const stuck: Promise<unknown>[] = []
-    for (let turn = 0; turn < 10; turn += 1) {
-      for (let each = 0; each < 3; each += 1) stuck.push(a.send(message(`${turn}.${each}`, 'x'.repeat(10_000))))
-      await world.clock.settle()
-    }
+    // The socket is given the first three, and says that it broke; by the time of the others it is known to be gone.
+    const handed = ['2', '3', '4'].map(id => a.send(message(id)))
     peer.reset()
+    const later = new Promise<readonly Promise<unknown>[]>(resolve => {
+      setImmediate(() => setImmediate(() => resolve(['5', '6'].map(id => a.send(message(id))))))
+    })
     listener.serve(async again => {
       await again.expectHeader()
       again.reset()
     })
-    const ends = await world.run(Promise.allSettled(stuck))
+    const ends = await world.run(Promise.allSettled([...handed, ...(await later)]))
     const codes = ends.map(end => (end.status === 'fulfilled' ? end.value : FederationError.from(end.reason).code))
-    assert.ok(codes.includes('S2S_IN_DOUBT'), codes.join())
-    assert.equal(ends.length, 30)
-    assert.ok(codes.lastIndexOf('written') < codes.indexOf('S2S_IN_DOUBT'), codes.join())
+    assert.deepEqual(codes, ['S2S_IN_DOUBT', 'S2S_IN_DOUBT', 'S2S_IN_DOUBT', 'S2S_STREAM_CLOSED', 'S2S_STREAM_CLOSED'])
   })
 })

@@ -96,6 +96,18 @@ describe('an XML stream over one connection', () => {
     assert.equal(received, '<a/></stream:stream>')
   })
 
+  it('tells what never reached a connection from what a connection was given before it broke, whatever it broke with', async () => {
+    const stream = open()
+    near.on('error', () => undefined)
+    near.cork()
+    const given = new Promise(resolve => stream.write('<a/>', resolve))
+    stream.flush()
+    const tooLate = new Promise(resolve => stream.write('<b/>', resolve))
+    near.destroy(new FederationError('S2S_STREAM_CLOSED', { detail: 'said by whoever plugged the connection in' }))
+    assert.ok(FederationError.is(await tooLate))
+    assert.ok(!FederationError.is(await given))
+  })
+
   it('[RFC6120-4.9.2-b] gives an unknown stream error as undefined-condition, with its name for readers only', async () => {
     const stream = open()
     far.write(`${HEADER}<stream:error><moon-phase xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>`)
