@@ -11,7 +11,7 @@ import type { Authority } from '../lib/testing/certificates.ts'
 import { createTestClock } from '../lib/testing/clock.ts'
 import type { TestClock } from '../lib/testing/clock.ts'
 import { createNetwork } from '../lib/testing/network.ts'
-import type { Network } from '../lib/testing/network.ts'
+import type { Network, NetworkOptions } from '../lib/testing/network.ts'
 import { simulatedTls } from '../lib/testing/simulated-tls.ts'
 
 /** Engines on one in-memory network, with one authority and one test clock. */
@@ -26,10 +26,9 @@ export interface World {
   stop(): Promise<void>
 }
 
-/** @param latency milliseconds that bytes take in one direction */
-export function createWorld({ latency = 0 }: { readonly latency?: number } = {}): World {
+export function createWorld(wires: Pick<NetworkOptions, 'latency' | 'highWaterMark'> = {}): World {
   const clock = createTestClock()
-  const network = createNetwork({ clock, latency })
+  const network = createNetwork({ clock, ...wires })
   const authority = createAuthority({ now: clock.now() })
   const running: Federation[] = []
   const addresses = new Map<string, string>()

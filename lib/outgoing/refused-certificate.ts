@@ -10,17 +10,19 @@ export function refusedCertificate(error: FederationError, stream: XmlStream, be
   if (!stream.encrypted) return error
   if (isCertificateAlert(error.cause)) return refusal(error, 'by a TLS alert')
   if (!beforeFeatures) return error
-  if (error.code === 'S2S_STREAM_CLOSED') return refusal(error, 'the connection ended inside TLS before features')
+  // Nobody said why: it may have been the network, and then the next try goes well.
+  if (error.code === 'S2S_STREAM_CLOSED') return refusal(error, 'the connection ended inside TLS before features', true)
   const { code, condition } = error
   if (code === 'S2S_STREAM_ERROR_RECEIVED' && (condition === 'not-authorized' || condition === 'policy-violation'))
     return refusal(error, error.detail ?? condition)
   return error
 }
 
-function refusal(error: FederationError, detail: string): FederationError {
+function refusal(error: FederationError, detail: string, temporary = false): FederationError {
   const { step, pair, condition } = error
   return new FederationError('S2S_CERTIFICATE_REFUSED', {
     detail,
+    temporary,
     cause: error,
     ...(step === undefined ? {} : { step }),
     ...(pair === undefined ? {} : { pair }),

@@ -113,7 +113,7 @@ class Lane {
   readonly #flights = new Set<Timer>()
   #receiver: WireEnd | undefined
   #opposite: Lane | undefined
-  #roomAwaited: (() => void) | undefined
+  #roomAwaited: ((error?: Error) => void) | undefined
   #buffered = 0
   #wanted = false
   #stalled = false
@@ -137,7 +137,7 @@ class Lane {
   }
 
   /** Takes bytes over; `taken` is called once there is room for more. */
-  send(chunk: Buffer, taken: () => void): void {
+  send(chunk: Buffer, taken: (error?: Error) => void): void {
     this.sent += chunk.length
     if (this.#abandoned) this.#opposite?.end('reset')
     if (this.#abandoned || this.#ended !== undefined) {
@@ -173,13 +173,16 @@ class Lane {
     this.#schedule()
   }
 
-  /** The receiver is gone: nothing is on its way any more, and nobody waits for room. */
+  /** The receiver is gone: nothing is on its way any more, and who waits for room hears that there will be none. */
   abandon(): void {
     this.#abandoned = true
     for (const timer of this.#flights) timer.cancel()
     this.#flights.clear()
     this.#items.length = 0
+    const waiting = this.#roomAwaited
+    this.#roomAwaited = undefined
     this.#took(this.#buffered)
+    waiting?.(connectionReset('write'))
   }
 
   brings(item: 'reset'): boolean {

@@ -21,14 +21,11 @@ export class Outbox {
     this.#flushing ??= setImmediate(() => this.flush())
   }
 
-  /** Writes what is there now. */
+  /** Writes what is there now. What a dead duplex was never given comes back with an error of ours. */
   flush(): void {
+    if (this.#duplex.destroyed || !this.#duplex.writable) return this.clear(new FederationError('S2S_STREAM_CLOSED'))
     const { parts, taken } = this.#empty()
     if (parts.length === 0) return
-    if (this.#duplex.destroyed || !this.#duplex.writable) {
-      for (const each of taken) each(new FederationError('S2S_STREAM_CLOSED'))
-      return
-    }
     this.#duplex.write(joined(parts), error => {
       // Whoever plugs in a connection may end it with an error of ours, which would say that no byte has left.
       const told = FederationError.is(error) ? new Error(error.message, { cause: error }) : (error ?? undefined)

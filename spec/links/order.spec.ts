@@ -31,7 +31,7 @@ describe('the order of a pair', () => {
   for (const streamManagement of [true, false])
     it(`[RFC6120-10.1-b] is kept over ${MESSAGES} messages, links that close and break, and the other direction at once, ${streamManagement ? 'with' : 'without'} stream management`, async function () {
       this.timeout(60_000)
-      world = createWorld({ latency: 7 })
+      world = createWorld({ latency: 7, highWaterMark: 4096 })
       const random = seeded(streamManagement ? 1 : 2)
       const delivered: Record<string, number[]> = { a: [], b: [] }
       const options = { random: () => 0, extensions: { streamManagement }, limits: { queuedStanzas: MESSAGES } }
@@ -47,13 +47,13 @@ describe('the order of a pair', () => {
       let links = 0
       engines['a']?.on('link-established', () => (links += 1))
       for (let n = 0; n < MESSAGES; n += 1) {
-        const sent = engines['a']?.send(message(`${n}`)) ?? assert.fail()
+        const sent = engines['a']?.send(message(`${n}`, 'x'.repeat(random() * 1000))) ?? assert.fail()
         ends.push(sent.catch((error: unknown) => FederationError.from(error).code))
         if (n % 10 === 0) void engines['b']?.send(new Element('message', { from: 'y@b.example', to: 'x@a.example', id: `${n}` }))
         const dice = random()
-        if (dice < 0.1) await world.clock.advance(Math.ceil(random() * 30))
-        if (dice < 0.002) world.network.wires[Math.floor(random() * world.network.wires.length)]?.reset()
-        else if (dice < 0.004) void engines['a']?.links()[0]?.close()
+        if (dice < 0.02) await world.clock.advance(Math.ceil(random() * 30))
+        if (dice < 0.005) world.network.wires[Math.floor(random() * world.network.wires.length)]?.reset()
+        else if (dice < 0.01) void engines['a']?.links()[0]?.close()
       }
       const codes = await world.run(Promise.all(ends))
       await world.run(Promise.all(Object.values(engines).map(engine => engine.stop({ drain: true }))))

@@ -271,6 +271,29 @@ for (const [server, rows] of Object.entries(SERVERS))
       })
   })
 
+describe('a certificate of ours that seems to be refused', () => {
+  it('may have been the network where the connection just ended: only a refusal in words or by an alert lasts', async () => {
+    const temporary = async (plays: Plays): Promise<unknown> => {
+      const seen: unknown[] = []
+      await meet({ plays, engine: { policy: policies.strict() } }, async ({ engine, clock }) => {
+        const { code, temporary } = await clock.run(rejection(engine.connect(PAIR)))
+        seen.push([code, temporary])
+      })
+      return seen[0]
+    }
+    const breaks: Plays = async peer => {
+      await peer.expectHeader()
+      peer.sendHeader({ ...HEADERS, id: 'a' })
+      peer.sendFeatures({ starttls: 'required' })
+      await peer.acceptStartTls()
+      await peer.expectHeader()
+      peer.reset()
+    }
+    assert.deepEqual(await temporary(breaks), ['S2S_CERTIFICATE_REFUSED', true])
+    assert.deepEqual(await temporary({ quirks: ['not-authorized-inside-tls'] }), ['S2S_CERTIFICATE_REFUSED', false])
+  })
+})
+
 describe('what a deployed server does on a link of ours', () => {
   it('ends an idle one with connection-timeout (ejabberd): the next stanza goes out on a new one', async () => {
     await meet({}, async ({ engine, clock, accepted, message }) => {
