@@ -82,10 +82,12 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   /** Half again the budget of a negotiation: only what waits for a second one in a row gets that old. */
   queue: 90_000,
   /** A peer under load answers in seconds; TCP alone would notice a dead one after a quarter of an hour. */
-  acknowledgement: 30_000
+  acknowledgement: 30_000,
+  /** One whole negotiation: whoever notices a loss at once is back within it. */
+  resumption: 60_000
 }
 
-const EXTENSIONS: Extensions = { streamManagement: true }
+const EXTENSIONS: Extensions = { streamManagement: true, resumption: true }
 
 /** Each limit with its reason. */
 export const DEFAULT_LIMITS: Limits = {
@@ -102,6 +104,8 @@ export const DEFAULT_LIMITS: Limits = {
   /** Over 100 ms of network these are 10,000 stanzas a second; with a dead link as many are in doubt. */
   unackedStanzas: 1_000,
   unackedBytes: 8_388_608,
+  /** Each is a counter and the names of its pair, about 1 kB; the oldest makes room. */
+  resumableStreams: 1_024,
   /** About 65 kB each with TLS: 650 MB at the most. */
   incomingStreams: 10_000,
   /** One server seldom needs more than one stream per pair; a shared IPv6 /64 counts as one address. */
@@ -222,7 +226,9 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
 function switches(given: Partial<Extensions> = {}): Extensions {
   checkKeys(objectAt(given, 'options.extensions'), { ...EXTENSIONS }, 'options.extensions')
   for (const [key, value] of Object.entries(given)) isBoolean(value, `options.extensions.${key}`)
-  return { ...EXTENSIONS, ...given }
+  const { streamManagement = true, resumption = streamManagement } = given
+  if (resumption && !streamManagement) throw bad('extensions.resumption', 'needs extensions.streamManagement')
+  return { ...EXTENSIONS, ...given, resumption }
 }
 
 function listeners(given: FederationOptions['listen']): Settings['listen'] {

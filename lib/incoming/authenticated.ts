@@ -81,6 +81,7 @@ export class AuthenticatedPairs {
   end(error: FederationError | undefined): void {
     this.#lifetime?.end()
     this.handled.end()
+    this.#n.parts.resumable.ended(this.#n, error)
     if (this.#link === undefined) return
     this.#n.parts.links.delete(this.#link)
     this.#n.server.observer.emit('link-closed', { link: this.#link, error })

@@ -17,7 +17,8 @@ import { Deadline } from '../transport/deadline.ts'
 import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
 import type { Quota } from './quota.ts'
-import { Trace } from './trace.ts'
+import type { ResumableStreams } from './resumable.ts'
+import { outcomeOf, Trace } from './trace.ts'
 import type { StepFacts } from './trace.ts'
 
 /** What the engine gives to every incoming stream. */
@@ -27,6 +28,8 @@ export interface IncomingParts {
   readonly onStanza: (stanza: Stanza, on: { readonly link: Link; readonly pair: PairStatus }) => void | Promise<void>
   /** Every live link, both directions. */
   readonly links: Set<Link>
+  /** Managed streams that live or were lost, over all connections. */
+  readonly resumable: ResumableStreams
   /** Verifications under way, over all streams. */
   readonly verifications: { readonly perAddress: Quota; readonly perSender: Quota }
 }
@@ -293,8 +296,4 @@ export class IncomingNegotiation {
   async #ours(local: Domain): Promise<OwnCertificate> {
     return (await this.contextOf(local)) === undefined ? 'missing' : await this.server.ourCertificate(local)
   }
-}
-
-function outcomeOf(error: FederationError): 'failed' | 'refused' {
-  return error.fault === 'policy' || error.code === 'S2S_DIALBACK_INVALID' || error.code === 'S2S_CERTIFICATE' ? 'refused' : 'failed'
 }

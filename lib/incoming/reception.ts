@@ -9,6 +9,7 @@ import { negotiateIncoming } from './negotiate.ts'
 import { IncomingNegotiation } from './negotiation.ts'
 import type { Arrival, IncomingParts } from './negotiation.ts'
 import { Quota, addressGroup, takeAll } from './quota.ts'
+import { ResumableStreams } from './resumable.ts'
 
 export interface ReceptionOptions {
   readonly server: LocalServer
@@ -34,7 +35,7 @@ export class Reception {
     this.#server = options.server
     this.#perAddress = new Quota(incomingPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
-    this.#parts = { ...options, verifications }
+    this.#parts = { ...options, verifications, resumable: new ResumableStreams(options.server) }
   }
 
   /** Streams that are open, authenticated or not. */
@@ -64,6 +65,7 @@ export class Reception {
     this.#stopped ??= error
     for (const timer of this.#penalties) timer.cancel()
     this.#penalties.clear()
+    this.#parts.resumable.clear()
     await Promise.all([...this.#live].map(each => each.shutDown(error)))
   }
 

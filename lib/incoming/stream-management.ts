@@ -1,36 +1,83 @@
-import { ackError, judgeAck } from '../rules/stream-management.ts'
+import { ackError, judgeAck, wireCount } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM, NS_STANZA_ERRORS } from '../xml/namespaces.ts'
+import { escapeAttribute } from '../xml/writer.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
+import type { ResumableStream } from './resumable.ts'
 import type { OpenStream } from './stage.ts'
 
 /**
- * An element of stream management from the initiating entity (XEP-0198 §3, §4). What comes too early or twice is refused on a stream
- * that goes on. Streams are not resumed: no id is known here, and `<enabled/>` gives none.
+ * An element of stream management from the initiating entity (XEP-0198 §3–5). What comes too early or twice is refused on a stream
+ * that goes on.
  */
-export function receiveManagement(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiation): undefined {
+export function receiveManagement(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
   const { handled } = n.authenticated
   const { name } = frame
   if (name === 'enable' || name === 'resume') {
     const { streamManagement } = n.server.extensions
-    if (!streamManagement || n.authenticated.size === 0 || handled.isEnabled) stream.write(failedXml('unexpected-request'))
-    else if (name === 'resume') stream.write(failedXml('item-not-found'))
-    else {
-      stream.write(`<enabled xmlns='${NS_SM}'/>`)
-      handled.enable(stream)
-    }
+    if (!streamManagement || n.authenticated.size === 0 || handled.isEnabled) open.stream.write(failedXml('unexpected-request'))
+    else if (name === 'resume') return resume(frame, open, n)
+    else enable(frame, open, n)
   } else if (name === 'r' && handled.isEnabled) handled.acknowledge()
   else if (name === 'a' && handled.isEnabled) checkAck(frame)
   else throw n.refused('unsupported-stanza-type', 'stream management is not under way here')
+  return undefined
 }
 
-/** We send no stanza on this stream: there is nothing to acknowledge but nothing. */
+function enable(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiation): void {
+  const wish: unknown = frame.element().attrs['resume']
+  n.authenticated.handled.enable(stream)
+  if (!n.server.extensions.resumption || (wish !== 'true' && wish !== '1')) stream.write(`<enabled xmlns='${NS_SM}'/>`)
+  else {
+    const { id } = n.parts.resumable.begin(n)
+    const seconds = Math.max(1, Math.floor(n.server.timeouts.resumption / 1000))
+    stream.write(`<enabled xmlns='${NS_SM}' id='${id}' resume='true' max='${seconds}'/>`)
+  }
+}
+
+/** `<resume/>`: a stream is resumed by whoever has authenticated its pairs, and whose count of what we sent on it can be right. */
+function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
+  const { previd, h } = frame.element().attrs as Readonly<Record<string, unknown>>
+  const one = typeof previd === 'string' ? n.parts.resumable.find(previd, n) : undefined
+  if (one === undefined) {
+    open.stream.write(failedXml('item-not-found'))
+    return undefined
+  }
+  try {
+    checkCount(h)
+  } catch (error) {
+    n.parts.resumable.forget(one)
+    throw error
+  }
+  return moveHere(one, open, n)
+}
+
+/** The count of the stream that was lost goes on here, once nothing of it is in hand any more. */
+async function moveHere(one: ResumableStream, { stream }: OpenStream, n: IncomingNegotiation): Promise<void> {
+  const moved = await n.parts.resumable.moveTo(n, one)
+  if (n.signal.aborted) return
+  const count = wireCount(one.handled.handled)
+  if (!moved) {
+    stream.write(failedXml('item-not-found', count))
+    return
+  }
+  stream.write(`<resumed xmlns='${NS_SM}' previd='${escapeAttribute(one.id)}' h='${count}'/>`)
+  n.authenticated.handled.enable(stream, one.handled.handled)
+  one.handled = n.authenticated.handled
+}
+
 function checkAck(frame: ElementFrame): void {
+  checkCount(frame.element().attrs['h'])
+}
+
+/** We send no stanza on these streams: there is nothing to acknowledge but nothing. */
+function checkCount(h: unknown): void {
   const none = { sent: 0, acknowledged: 0 }
-  const error = ackError(judgeAck(frame.element().attrs['h'], none), none)
+  const error = ackError(judgeAck(h, none), none)
   if (error !== undefined) throw error
 }
 
-function failedXml(condition: string): string {
-  return `<failed xmlns='${NS_SM}'><${condition} xmlns='${NS_STANZA_ERRORS}'/></failed>`
+function failedXml(condition: string, handled?: number): string {
+  const h = handled === undefined ? '' : ` h='${handled}'`
+  return `<failed xmlns='${NS_SM}'${h}><${condition} xmlns='${NS_STANZA_ERRORS}'/></failed>`
 }

@@ -1,3 +1,4 @@
+import type { FederationError } from '../errors.ts'
 import type { Clock } from '../model/plugs.ts'
 import type { Decision, Peer, Step } from '../model/policy.ts'
 import type { Outcome, PolicyFacts, TraceEntry } from '../model/report.ts'
@@ -52,4 +53,9 @@ export class Trace {
     if (this.entries.length < MOST_ENTRIES) this.entries.push(entry)
     this.#observer.emit('negotiation-step', { id: this.#id, peer: this.#peer(), entry })
   }
+}
+
+/** What the trace says of a step that ended with an error. */
+export function outcomeOf(error: FederationError): 'failed' | 'refused' {
+  return error.fault === 'policy' || error.code === 'S2S_DIALBACK_INVALID' || error.code === 'S2S_CERTIFICATE' ? 'refused' : 'failed'
 }

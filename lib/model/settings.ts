@@ -18,12 +18,16 @@ export interface Timeouts {
   readonly queue: number
   /** A request for acknowledgement until its answer (XEP-0198). */
   readonly acknowledgement: number
+  /** How long a managed stream that was lost can be resumed, in either direction (XEP-0198 §5). */
+  readonly resumption: number
 }
 
 /** Protocol extensions that are used where the peer offers or asks for them. */
 export interface Extensions {
   /** Acknowledgements (XEP-0198). */
   readonly streamManagement: boolean
+  /** Managed streams that are lost are resumed (XEP-0198 §5). */
+  readonly resumption: boolean
 }
 
 /** Bounds on what a peer can make us hold. Sizes are bytes. */
@@ -37,6 +41,8 @@ export interface Limits {
   /** Stanzas written to one link and not acknowledged yet (XEP-0198). */
   readonly unackedStanzas: number
   readonly unackedBytes: number
+  /** Incoming streams that were lost and wait to be resumed (XEP-0198 §5). */
+  readonly resumableStreams: number
   readonly incomingStreams: number
   readonly incomingPerAddress: number
   readonly verificationsPerStream: number

@@ -44,6 +44,15 @@ function distance(from: number, to: number): number {
   return (to - from + WRAP) % WRAP
 }
 
+/**
+ * Whether a stream that ended with this may be resumed (XEP-0198 §5): the connection broke or fell silent, and neither side has
+ * said that the stream is over. A peer that ends a stream because it heard nothing has lost it as well.
+ */
+export function isLoss(error: FederationError): boolean {
+  if (error.code === 'S2S_STREAM_ERROR_RECEIVED') return error.condition === 'connection-timeout'
+  return error.code === 'S2S_STREAM_CLOSED' || error.code === 'S2S_TIMEOUT'
+}
+
 /** The stream error that an acknowledgement other than a fine one ends the stream with (XEP-0198 §6). undefined: it is fine. */
 export function ackError(judged: AckJudgement, { sent }: SentCounts): FederationError | undefined {
   switch (judged.kind) {

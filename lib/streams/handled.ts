@@ -12,6 +12,7 @@ export class HandledStanzas {
   #handled: number | undefined
   #stream: XmlStream | undefined
   #isBusy = false
+  #work: Promise<void> = Promise.resolve()
   #timer: Timer | undefined
 
   constructor(clock: Clock) {
@@ -22,9 +23,14 @@ export class HandledStanzas {
     return this.#handled !== undefined
   }
 
-  /** Counts from now on, and says the count before the stream closes. */
-  enable(stream: XmlStream): void {
-    this.#handled = 0
+  /** How many were handled. */
+  get handled(): number {
+    return this.#handled ?? 0
+  }
+
+  /** Counts from now on, and says the count before the stream closes; on from the count of a stream that is resumed. */
+  enable(stream: XmlStream, from = 0): void {
+    this.#handled = from
     this.#stream = stream
     stream.beforeClosing(() => this.#ackXml())
   }
@@ -38,10 +44,15 @@ export class HandledStanzas {
     }
     this.#isBusy = true
     this.#watch()
-    return work.then(() => {
+    return (this.#work = work.then(() => {
       this.#isBusy = false
       this.#handled = (this.#handled ?? 0) + 1
-    })
+    }))
+  }
+
+  /** Resolves when what was taken in hand is handled; if no more comes in, the count stands then. */
+  settled(): Promise<void> {
+    return this.#work
   }
 
   /** Answers `<r/>`: with what is handled so far, at once. */
@@ -52,6 +63,7 @@ export class HandledStanzas {
   /** The stream is over. */
   end(): void {
     this.#timer?.cancel()
+    this.#stream = undefined
   }
 
   #ackXml(): string {

@@ -184,5 +184,33 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/xml/attributes.ts',
     find: 'if (seen.has(expanded)) throw twice()',
     replace: ''
+  },
+  {
+    rule: 'a stream is resumed by its own pairs only',
+    id: 'ENG-SM-b',
+    file: 'lib/incoming/resumable.ts',
+    find: '=== pairsOf(n) ? one : undefined',
+    replace: '=== pairsOf(n) ? one : one'
+  },
+  {
+    rule: 'a stream is resumed when what is in hand of it is handled',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/resumable.ts',
+    find: 'await deadline.race(one.handled.settled())',
+    replace: 'await deadline.race(Promise.resolve())'
+  },
+  {
+    rule: 'the old connection of a resumed stream is over',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/resumable.ts',
+    find: 'before.stop(superseded())',
+    replace: ''
+  },
+  {
+    rule: 'what a peer says it has handled of a lost stream is judged',
+    id: 'XEP0198-6-a',
+    file: 'lib/incoming/stream-management.ts',
+    find: 'checkCount(h)\n  } catch',
+    replace: '} catch'
   }
 ]

@@ -134,12 +134,4 @@ describe('incoming/stream-management', () => {
       const { caller } = await linked()
       assert.equal(errorIn(await caller.say(xml)), 'unsupported-stanza-type')
     })
-
-  it('[ENG-SM-b] knows no id to resume, of this pair or another, and the stream goes on', async () => {
-    const { caller } = await linked()
-    const resume = `<resume ${SM} previd='x' h='0'/>`
-    assert.equal(await caller.say(resume), failed('item-not-found'))
-    assert.equal(await caller.say(`<enable ${SM} resume='true'/>`), ENABLED)
-    assert.equal(await caller.say(resume + message() + ASK), failed('unexpected-request') + ack(1))
-  })
 })

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import type { LocalServer } from '../auth/local-server.ts'
+import { FederationError } from '../errors.ts'
+import type { Timer } from '../model/plugs.ts'
+import { isLoss } from '../rules/stream-management.ts'
+import type { HandledStanzas } from '../streams/handled.ts'
+import { Deadline } from '../transport/deadline.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+
+/** A managed stream that its initiating entity may take up again, as long as it lasts and for a while after it was lost. */
+export interface ResumableStream {
+  /** 128 bits that nobody guesses. */
+  readonly id: string
+  /** The stream that carries it. undefined: it was lost. */
+  carrier: IncomingNegotiation | undefined
+  /** The pairs that were authenticated on it when it was lost. */
+  pairs: string
+  /** What was handled of it, on whichever stream. */
+  handled: HandledStanzas
+  /** Runs since the stream was lost. */
+  expiry: Timer | undefined
+}
+
+/** Every managed stream that may be resumed (XEP-0198 §5): those that live, and a bounded number of those that were lost. */
+export class ResumableStreams {
+  readonly #server: LocalServer
+  readonly #byId = new Map<string, ResumableStream>()
+  readonly #byCarrier = new Map<IncomingNegotiation, ResumableStream>()
+  /** In the order in which they were lost. */
+  readonly #lost = new Set<ResumableStream>()
+
+  constructor(server: LocalServer) {
+    this.#server = server
+  }
+
+  /** A stream on which stream management has just been enabled may be resumed from now on. */
+  begin(n: IncomingNegotiation): ResumableStream {
+    const one: ResumableStream = {
+      id: randomBytes(16).toString('base64url'),
+      carrier: n,
+      pairs: '',
+      handled: n.authenticated.handled,
+      expiry: undefined
+    }
+    this.#byId.set(one.id, one)
+    this.#byCarrier.set(n, one)
+    return one
+  }
+
+  /** The stream that an id stands for, to whoever has authenticated exactly the pairs that it had: to anybody else there is none. */
+  find(id: string, n: IncomingNegotiation): ResumableStream | undefined {
+    const one = this.#byId.get(id)
+    if (one === undefined) return undefined
+    return (one.carrier === undefined ? one.pairs : pairsOf(one.carrier)) === pairsOf(n) ? one : undefined
+  }
+
+  /**
+   * Hands a stream over to another connection. The one that it was on is ended if it is still there, and what came over it is
+   * waited for: whatever is not handled by then is never handled, so that the peer may send it again.
+   *
+   * @returns whether the count stands now. false: a handler takes too long, or the new connection has been superseded or lost
+   */
+  async moveTo(n: IncomingNegotiation, one: ResumableStream): Promise<boolean> {
+    const { clock, timeouts } = this.#server
+    const before = one.carrier
+    this.#keep(one, undefined)
+    if (before !== undefined) {
+      this.#byCarrier.delete(before)
+      before.stop(superseded())
+    }
+    this.#byCarrier.set(n, one)
+    one.carrier = n
+    const deadline = new Deadline(clock, timeouts.step, 'establish', n.signal)
+    try {
+      await deadline.race(one.handled.settled())
+      return one.carrier === n && this.#byId.has(one.id)
+    } catch {
+      if (!n.signal.aborted) this.forget(one)
+      return false
+    } finally {
+      deadline.cancel()
+    }
+  }
+
+  /** A stream has ended: one that was lost is kept for a while, any other is over. */
+  ended(n: IncomingNegotiation, error: FederationError | undefined): void {
+    const one = this.#byCarrier.get(n)
+    if (one === undefined) return
+    this.#byCarrier.delete(n)
+    if (error === undefined || !isLoss(error)) return this.forget(one)
+    // Nothing of the stream itself is held: it is a hundred times the size.
+    one.pairs = pairsOf(n)
+    one.carrier = undefined
+    this.#keep(
+      one,
+      this.#server.clock.setTimeout(() => this.forget(one), this.#server.timeouts.resumption)
+    )
+    const [oldest] = this.#lost
+    if (oldest !== undefined && this.#lost.size > this.#server.limits.resumableStreams) this.forget(oldest)
+  }
+
+  forget(one: ResumableStream): void {
+    this.#keep(one, undefined)
+    this.#byId.delete(one.id)
+    if (one.carrier !== undefined) this.#byCarrier.delete(one.carrier)
+  }
+
+  /** Nothing is resumed any more. */
+  clear(): void {
+    for (const one of [...this.#byId.values()]) this.forget(one)
+  }
+
+  /** A lost stream is kept until its time has come; without a time it is not among the lost. */
+  #keep(one: ResumableStream, until: Timer | undefined): void {
+    one.expiry?.cancel()
+    one.expiry = until
+    if (until === undefined) this.#lost.delete(one)
+    else this.#lost.add(one)
+  }
+}
+
+/** XEP-0198 §5: the old connection of a stream that is resumed on another. */
+function superseded(): FederationError {
+  return new FederationError('S2S_STREAM_ERROR_SENT', {
+    condition: 'conflict',
+    stream: 'conflict',
+    detail: 'the stream was resumed on another connection'
+  })
+}
+
+function pairsOf(n: IncomingNegotiation): string {
+  return [...n.authenticated.pairs.keys()].sort().join('\n')
+}
