@@ -236,6 +236,7 @@ class Engine implements Federation {
 
   async #end({ drain = false, signal }: { readonly drain?: boolean; readonly signal?: AbortSignal }): Promise<void> {
     const error = new FederationError('S2S_STOPPED')
+    this.#router.close(error)
     // A start that is under way closes what it has opened.
     await this.#starting?.catch(() => undefined)
     const closing = this.#listening.map(each => each.close())

@@ -64,9 +64,14 @@ export class Router {
     await Promise.all([...this.#routes.values()].map(route => route.drained()))
   }
 
+  /** Takes nothing more. */
+  close(error: FederationError): void {
+    this.#stopped ??= error
+  }
+
   /** Takes nothing more, and fails what still waits. */
   stop(error: FederationError): void {
-    this.#stopped = error
+    this.close(error)
     this.#turnstile.close(error)
     for (const route of this.#routes.values()) route.clear(error)
   }
