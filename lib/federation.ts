@@ -26,6 +26,7 @@ import { Negotiation } from './outgoing/negotiation.ts'
 import { runNegotiation } from './outgoing/outcome.ts'
 import type { Outcome } from './outgoing/outcome.ts'
 import { complete } from './policy/complete.ts'
+import type { LostStream } from './streams/lost-stream.ts'
 
 /** What is listened on, once {@link Federation.start} has resolved. */
 export interface ListeningAddress {
@@ -104,7 +105,7 @@ class Engine implements Federation {
     this.on('pair-authenticated', ({ pair }) => {
       for (const guard of this.#server.rulebook().guards) guard.learn?.(pair)
     })
-    this.#router = new Router(this.#server, pair => this.#dial(pair))
+    this.#router = new Router(this.#server, (pair, lost) => this.#dial(pair, lost))
     this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
   }
 
@@ -182,7 +183,7 @@ class Engine implements Federation {
     return this
   }
 
-  async #dial(pair: DomainPair): Promise<OutgoingLink> {
+  async #dial(pair: DomainPair, lost: LostStream | undefined): Promise<OutgoingLink> {
     const { report, established, error } = await this.#negotiate(pair, this.#server.rulebook(), undefined)
     if (established === undefined) throw error
     if (this.#stopped.signal.aborted) {
@@ -190,7 +191,7 @@ class Engine implements Federation {
       this.#server.background(established.stream.end(stopped))
       throw stopped
     }
-    const link = new OutgoingLink(createId(), established, report, this.#server)
+    const link = new OutgoingLink(createId(), established, report, this.#server, lost)
     this.#keep(link)
     return link
   }

@@ -10,9 +10,11 @@ import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
 import { escapeText } from '../rules/escape.ts'
 import { kindOf } from '../rules/permitted.ts'
+import { isLoss } from '../rules/stream-management.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
+import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
@@ -31,6 +33,7 @@ export class OutgoingLink implements Link, Carrier {
   readonly closed: Promise<FederationError | undefined>
   /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
   readonly maxBytes: number | undefined
+  lost: LostStream | undefined
   readonly #stream: XmlStream
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
@@ -41,7 +44,8 @@ export class OutgoingLink implements Link, Carrier {
   #failure: FederationError | undefined
   #closing: Promise<void> | undefined
 
-  constructor(id: string, established: AuthenticatedStream, report: Report, server: LocalServer) {
+  /** @param lost a stream of the same pair that was lost: it goes on here, if the peer agrees */
+  constructor(id: string, established: AuthenticatedStream, report: Report, server: LocalServer, lost?: LostStream) {
     const { evidence, stream, tls } = established
     this.id = id
     this.pairs = [statusOf(evidence)]
@@ -69,10 +73,11 @@ export class OutgoingLink implements Link, Carrier {
       timeout: server.timeouts.acknowledgement,
       unackedStanzas: server.limits.unackedStanzas,
       unackedBytes: server.limits.unackedBytes,
+      resumption: server.extensions.resumption ? server.timeouts.resumption : undefined,
       write: stream.write.bind(stream),
       fail: error => this.#break(error)
     })
-    if (server.extensions.streamManagement && established.features.sm) this.#acknowledgements.enable()
+    if (server.extensions.streamManagement && established.features.sm) this.#manage(lost?.take())
     this.closed = this.#run()
   }
 
@@ -112,6 +117,11 @@ export class OutgoingLink implements Link, Carrier {
     await this.#end(error)
   }
 
+  #manage(remains: Remains | undefined): void {
+    if (remains === undefined) this.#acknowledgements.enable()
+    else this.#acknowledgements.resume(remains)
+  }
+
   #end(error: FederationError | undefined): Promise<void> {
     this.#open = false
     this.#closing ??= this.#leave(error)
@@ -147,12 +157,18 @@ export class OutgoingLink implements Link, Carrier {
     this.#open = false
     if (this.#closing === undefined) this.#failure = cause
     // Where nobody reads on, nothing will be acknowledged any more.
-    if (this.#reading) this.#acknowledgements.end(cause)
+    if (this.#reading && !this.#isLost) this.#acknowledgements.end(cause)
     this.#closing ??= this.#hangUp(cause)
     await this.#closing
+    if (this.#failure !== undefined && this.#isLost) this.lost = this.#acknowledgements.suspend(this.#failure)
     this.#acknowledgements.end(this.#failure ?? cause)
     this.#lifetime.end()
     return this.#failure
+  }
+
+  /** Neither side has ended the stream; and it has the one pair still that it was made for, whose route takes it up again. */
+  get #isLost(): boolean {
+    return this.#failure !== undefined && isLoss(this.#failure) && this.pairs.length === 1
   }
 
   async #read(): Promise<void> {

@@ -5,11 +5,15 @@ import type { Timer } from '../model/plugs.ts'
 import { retryDelay } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
+import type { LostStream } from '../streams/lost-stream.ts'
 
 export type RouteState = 'queue' | 'bounce' | 'send'
 
-/** Finds or opens what takes a pair's stanzas, whatever it takes. */
-export type Dial = (pair: DomainPair) => Promise<Carrier>
+/** So many links in a row may break before a stream that was lost is resumed on one. */
+const FRUITLESS_MOST = 2
+
+/** Finds or opens what takes a pair's stanzas, whatever it takes. A link that is made for it takes up the stream that was lost. */
+export type Dial = (pair: DomainPair, lost?: LostStream) => Promise<Carrier>
 
 /**
  * Where the stanzas of one pair go: into the `queue` while a link is being negotiated, into the link (`send`), or back (`bounce`)
@@ -32,6 +36,12 @@ export class Route {
   #full: Carrier | undefined
   #ageing: Timer | undefined
   #returned: Consignment[] = []
+  /** The pair's last stream, to be resumed by the next link: what it holds comes before everything that waits. */
+  #lost: LostStream | undefined
+  /** How many links in a row broke before anything got through. */
+  #fruitless = 0
+  /** Why the pair is not dialled again although somebody has asked for it already. */
+  #barren: FederationError | undefined
   readonly #onEmpty: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial) {
@@ -47,8 +57,7 @@ export class Route {
 
   /** Whether anything would be lost by forgetting the route. */
   get isIdle(): boolean {
-    const isWaiting = this.#queue.length > 0 || this.#returned.length > 0
-    return !isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#server.clock.now() >= this.#bounceUntil
+    return !this.#isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#server.clock.now() >= this.#bounceUntil
   }
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */
@@ -78,17 +87,23 @@ export class Route {
 
   /** Resolves when nothing waits: all has been handed to a link, or has failed. */
   async drained(): Promise<void> {
-    if (this.#queue.length > 0 || this.#returned.length > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+    if (this.#isWaiting) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
   }
 
-  /** Fails everything that still waits. */
+  /** Fails everything that still waits; what was on its way is in doubt. */
   clear(error: FederationError): void {
+    this.#lost?.giveUp(error)
+    this.#lost = undefined
     this.#takeBack()
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
     for (const each of queue) each.failed(error)
     this.#tellEmpty()
+  }
+
+  get #isWaiting(): boolean {
+    return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost !== undefined
   }
 
   /** One timer for the oldest, not one for each. */
@@ -123,8 +138,14 @@ export class Route {
     try {
       // What the last link has still under way comes first: it may be read at the other end until that link is gone.
       await this.#carrier?.closed
-      const carrier = await this.#dial(this.pair)
+      const barren = this.#barren
+      this.#barren = undefined
+      if (barren !== undefined) throw barren
+      const lost = this.#lost
+      const carrier = await this.#dial(this.pair, lost)
       this.#flight = undefined
+      this.#lost = undefined
+      lost?.giveUp()
       this.#bounceUntil = 0
       this.#carrier = carrier
       this.#hasCarried = false
@@ -149,10 +170,14 @@ export class Route {
 
   #afterClose(carrier: Carrier, error: FederationError | undefined): void {
     if (this.#carrier === carrier) this.#carrier = undefined
+    this.#lost = carrier.lost
     this.#takeBack()
-    if (this.#queue.length === 0 || this.#flight !== undefined) return
+    this.#fruitless = error === undefined || this.#hasCarried ? 0 : this.#fruitless + 1
     // A peer that authenticates us and then takes nothing would be dialled without end.
-    if (error !== undefined && !this.#hasCarried) this.#fail(error)
+    const isBarren = error !== undefined && this.#fruitless > (this.#lost === undefined ? 0 : FRUITLESS_MOST)
+    if (!this.#isWaiting) return
+    if (this.#flight !== undefined) this.#barren = isBarren ? error : undefined
+    else if (isBarren) this.#fail(error)
     else this.#goOn()
   }
 
@@ -163,6 +188,7 @@ export class Route {
 
   #pump(carrier: Carrier): void {
     if (this.#full === carrier) return
+    this.#takeBack()
     while (this.#queue.length > 0 && carrier.usable) {
       if (carrier.full) {
         this.#full = carrier

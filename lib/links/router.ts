@@ -31,7 +31,7 @@ export class Router {
       patience: server.timeouts.negotiation,
       clock: server.clock
     })
-    this.#dial = pair => this.#turnstile.pass(() => dial(pair))
+    this.#dial = (pair, lost) => this.#turnstile.pass(() => dial(pair, lost))
   }
 
   /** Ends exactly once: how the stanza left, or why it did not. Not awaiting it ends no process. */

@@ -4,6 +4,8 @@ import type { ApplicationCondition } from '../errors.ts'
 const NS_SM = 'urn:xmpp:sm:3'
 /** Counters are unsigned 32-bit integers on the wire: 4294967295 is followed by 0 (XEP-0198 §4). Here they are counted on. */
 const WRAP = 2 ** 32
+/** XEP-0198 §3, in bytes. */
+const LONGEST_ID = 4_000
 
 /** How many stanzas one side has sent since stream management was enabled, and how many of those the other has acknowledged. */
 export interface SentCounts {
@@ -51,6 +53,23 @@ function distance(from: number, to: number): number {
 export function isLoss(error: FederationError): boolean {
   if (error.code === 'S2S_STREAM_ERROR_RECEIVED') return error.condition === 'connection-timeout'
   return error.code === 'S2S_STREAM_CLOSED' || error.code === 'S2S_TIMEOUT'
+}
+
+/** By which name the peer lets a managed stream be resumed, and for how many milliseconds after it was lost. */
+export interface Resumption {
+  readonly id: string
+  readonly within: number
+}
+
+/**
+ * What the attributes of `<enabled/>` say of resumption (XEP-0198 §3, §5). undefined: the stream cannot be resumed.
+ *
+ * @param most milliseconds; the peer's own maximum counts if it is less
+ */
+export function readResumption({ id, resume, max }: Readonly<Record<string, unknown>>, most: number): Resumption | undefined {
+  if ((resume !== 'true' && resume !== '1') || typeof id !== 'string' || id === '' || Buffer.byteLength(id) > LONGEST_ID) return undefined
+  const seconds = typeof max === 'string' && /^[0-9]{1,9}$/.test(max) ? Number(max) : Infinity
+  return { id, within: Math.min(seconds * 1000, most) }
 }
 
 /** The stream error that an acknowledgement other than a fine one ends the stream with (XEP-0198 §6). undefined: it is fine. */

@@ -1,10 +1,14 @@
 import { FederationError } from '../errors.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
-import { ackError, judgeAck } from '../rules/stream-management.ts'
+import { ackError, judgeAck, readResumption } from '../rules/stream-management.ts'
+import type { Resumption } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
 import type { Taken } from '../xml/outbox.ts'
+import { escapeAttribute } from '../xml/writer.ts'
 import type { Consignment, Ended } from './consignment.ts'
+import { abandon, LostStream } from './lost-stream.ts'
+import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
 
 /** What acknowledgements need of the link that they are about. */
@@ -14,6 +18,8 @@ export interface AcknowledgementsOptions {
   readonly timeout: number
   readonly unackedStanzas: number
   readonly unackedBytes: number
+  /** For how many milliseconds the stream, once lost, is to be resumable; undefined: it is not. */
+  readonly resumption: number | undefined
   readonly write: (xml: string | Buffer, taken?: Taken) => void
   /** The peer does not answer: the stream has to end with this. */
   readonly fail: (error: FederationError) => void
@@ -25,10 +31,11 @@ const ASK_AGAIN = 5_000
 /**
  * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
  * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already.
+ * `resuming`: `<resume/>` is sent, and nothing follows it until the peer has said what it lacks of the stream that was lost.
  */
 export class Acknowledgements {
   readonly #options: AcknowledgementsOptions
-  #state: 'off' | 'asked' | 'on' | 'over' = 'off'
+  #state: 'off' | 'asked' | 'resuming' | 'on' | 'over' = 'off'
   readonly #unacknowledged = new Ledger()
   #sent = 0
   /** How many were sent when the peer was last asked. */
@@ -37,6 +44,9 @@ export class Acknowledgements {
   #isAskingSoon = false
   #timer: Timer | undefined
   #watchers: (() => void)[] = []
+  #resumption: Resumption | undefined
+  /** What is to be resumed. */
+  #remains: Remains | undefined
 
   constructor(options: AcknowledgementsOptions) {
     this.#options = options
@@ -45,13 +55,26 @@ export class Acknowledgements {
   /** Asks the peer to manage the stream. To be called before the first stanza, where the peer offers it. */
   enable(): void {
     this.#state = 'asked'
-    this.#options.write(`<enable xmlns='${NS_SM}'/>`)
+    this.#options.write(`<enable xmlns='${NS_SM}'${this.#options.resumption === undefined ? '' : " resume='true'"}/>`)
+    this.#await()
+  }
+
+  /** Asks the peer to go on with a stream that was lost (XEP-0198 §5). To be called instead of {@link enable}. */
+  resume(remains: Remains): void {
+    this.#state = 'resuming'
+    this.#remains = remains
+    this.#resumption = remains.resumption
+    this.#sent = remains.sent
+    for (const one of remains.unacknowledged) this.#unacknowledged.add(one)
+    // The stream is one-way: of the peer nothing was handled, and nothing came.
+    this.#options.write(`<resume xmlns='${NS_SM}' previd='${escapeAttribute(remains.resumption.id)}' h='0'/>`)
     this.#await()
   }
 
   /** Whether as much is unacknowledged as may be; {@link room} says when it no longer is. */
   get full(): boolean {
     const { unackedStanzas, unackedBytes } = this.#options
+    if (this.#state === 'resuming') return true
     return this.#unacknowledged.size >= unackedStanzas || this.#unacknowledged.bytes >= unackedBytes
   }
 
@@ -94,26 +117,67 @@ export class Acknowledgements {
     const isOn = this.#state === 'on'
     if (frame.name === 'a' && isOn) this.#acknowledge(frame.element().attrs['h'])
     else if (frame.name === 'r' && isOn) this.#options.write(`<a xmlns='${NS_SM}' h='0'/>`)
-    else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin()
+    else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin(frame.element().attrs)
     else if (frame.name === 'failed' && this.#state === 'asked') this.#goWithout()
+    else if (frame.name === 'resumed' && this.#remains !== undefined) this.#goOn(frame.element().attrs['h'])
+    else if (frame.name === 'failed' && this.#remains !== undefined) this.#beginAnew(this.#remains, frame.element().attrs['h'])
     else return false
     return true
+  }
+
+  /**
+   * The connection is lost. What is unacknowledged is handed over to whoever resumes the stream; undefined: nobody can, or there is
+   * nothing. A peer that does not answer `<resume/>` is asked no second time.
+   */
+  suspend(cause: FederationError): LostStream | undefined {
+    const { clock } = this.#options
+    const resumption = this.#resumption
+    if (resumption === undefined || !this.pending || (this.#state !== 'on' && this.#state !== 'resuming')) return undefined
+    if (this.#remains !== undefined && cause.code === 'S2S_TIMEOUT') return undefined
+    const until = this.#remains?.until ?? clock.now() + resumption.within
+    const unacknowledged = this.#unacknowledged.takeAll()
+    this.end(cause)
+    return new LostStream({ resumption, sent: this.#sent, unacknowledged, until, cause }, clock)
   }
 
   /** Nothing will be acknowledged any more: what was written is in doubt. */
   end(cause: FederationError | undefined): void {
     if (this.#state === 'over') return
     this.#state = 'over'
+    this.#remains = undefined
     this.#rest()
-    const doubt = new FederationError('S2S_IN_DOUBT', cause === undefined ? {} : { cause })
-    for (const one of this.#unacknowledged.takeAll()) one.conclude(doubt)
+    abandon(this.#unacknowledged.takeAll(), cause)
     this.#tell()
   }
 
-  #begin(): void {
+  #begin(attributes: Readonly<Record<string, unknown>>): void {
     this.#state = 'on'
+    if (this.#options.resumption !== undefined) this.#resumption = readResumption(attributes, this.#options.resumption)
     this.#rest()
     if (this.pending) this.#ask()
+  }
+
+  /** `<resumed/>`: what the peer has not counted is sent again, in order, before anything else. */
+  #goOn(h: unknown): void {
+    this.#take(h)
+    this.#state = 'on'
+    this.#remains = undefined
+    this.#rest()
+    for (const one of this.#unacknowledged.all) one.writeTo(this.#options.write)
+    if (this.pending) this.#ask()
+    this.#tell()
+  }
+
+  /** `<failed/>` after `<resume/>`: what the peer has not counted before it forgot the stream is in doubt. */
+  #beginAnew({ cause }: Remains, h: unknown): void {
+    if (h !== undefined) this.#take(h)
+    abandon(this.#unacknowledged.takeAll(), cause)
+    this.#remains = undefined
+    this.#resumption = undefined
+    this.#sent = 0
+    this.#asked = 0
+    this.enable()
+    this.#tell()
   }
 
   /** `<failed/>`: the stream goes on as one that was never managed. */
@@ -125,16 +189,22 @@ export class Acknowledgements {
   }
 
   #acknowledge(h: unknown): void {
-    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.size }
-    const judged = judgeAck(h, counts)
-    if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
-    for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
+    const more = this.#take(h)
     this.#rest()
     if (this.pending) {
       if (this.#sent > this.#asked) this.#ask()
       else this.#timer = this.#options.clock.setTimeout(() => this.#ask(), ASK_AGAIN)
     }
-    if (judged.more > 0) this.#tell()
+    if (more > 0) this.#tell()
+  }
+
+  /** So many have been handled by the peer. */
+  #take(h: unknown): number {
+    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.size }
+    const judged = judgeAck(h, counts)
+    if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
+    for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
+    return judged.more
   }
 
   /** One request for all that is sent in one go, behind the last of it; and some on the way, lest the window closes. */

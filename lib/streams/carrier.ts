@@ -1,6 +1,7 @@
 import type { FederationError } from '../errors.ts'
 import type { Link } from '../model/link.ts'
 import type { Consignment, Ended } from './consignment.ts'
+import type { LostStream } from './lost-stream.ts'
 
 /** What takes the stanzas of a pair: one direction of one link. */
 export interface Carrier {
@@ -13,6 +14,8 @@ export interface Carrier {
   readonly maxBytes: number | undefined
   /** Resolves with the error that ended the link, or undefined for a polite end, when the connection is gone. */
   readonly closed: Promise<FederationError | undefined>
+  /** Once it is closed: its stream, if that was lost and can be resumed. What it holds counts as not ended yet. */
+  readonly lost?: LostStream | undefined
   /** Resolves when more may be handed over, or nothing ever will be. */
   drained(): Promise<void>
   /** Takes one stanza, in order. `ended` is called once, whatever becomes of it. */

@@ -54,7 +54,7 @@ describe('stream management on an outgoing link', () => {
     engine = await world.engine('a.example', { policy: inClear, ...options })
     void engine.connect(PAIR)
     const peer = await established()
-    await peer.expect('enable', NS_SM, { resume: undefined })
+    await peer.expect('enable', NS_SM, { resume: 'true' })
     peer.send(ENABLED)
     await world.clock.settle()
     return peer
