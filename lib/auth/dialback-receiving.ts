@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { DomainPair } from '../model/domain.ts'
 import { levelOf } from '../model/level.ts'
+import type { Step } from '../model/policy.ts'
 import type { CertificateUse } from '../model/level.ts'
 import type { PairStatus, VerifiedOver } from '../model/report.ts'
 import { mintEvidence } from './evidence.ts'
@@ -55,6 +56,7 @@ export interface VerificationFacts {
   answer?: 'valid' | 'invalid' | 'error'
   condition?: string
   verifiedOver?: VerifiedOver
+  unverified?: { readonly code: ErrorCode; readonly step?: Step }
 }
 
 export interface Verification {
@@ -91,6 +93,7 @@ export async function verifiedByAuthority(
     return refusal(pair, facts, 'remote-server-not-found', `the authoritative server answered ${said.condition ?? 'an error'}`)
   } catch (thrown) {
     const error = FederationError.from(thrown)
+    facts.unverified = { code: error.code, ...(error.step === undefined ? {} : { step: error.step }) }
     return refusal(pair, facts, conditionFor(error), `the authoritative server could not be asked: ${error.message}`, error)
   }
 }

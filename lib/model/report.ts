@@ -65,6 +65,8 @@ export type TraceEntry =
         readonly answer?: 'valid' | 'invalid' | 'error'
         readonly condition?: string
         readonly verifiedOver?: VerifiedOver
+        /** Receiving: why the authoritative server could not be asked. Its own report was told by the event `negotiation-ended`. */
+        readonly unverified?: { readonly code: ErrorCode; readonly step?: Step }
         readonly pair?: DomainPair
         /** The key was never asked for: the certificate spoke for it (XEP-0344). */
         readonly withoutDialback?: boolean

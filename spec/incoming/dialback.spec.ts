@@ -188,8 +188,11 @@ describe('incoming/dialback, receiving server', () => {
     it(`[XEP0220-2.1.2-c] answers ${condition} when the authoritative server cannot be asked: ${code}`, async () => {
       const { scene, caller } = await inClear()
       await caller.say(key())
-      scene.asked[0]?.fail(new FederationError(code))
+      scene.asked[0]?.fail(new FederationError(code, { step: 'connect' }))
       assert.equal(await caller.hear(), refusal(condition))
+      caller.end()
+      await scene.clock.settle()
+      assert.deepEqual(scene.trace('dialback')[0]?.facts.unverified, { code, step: 'connect' })
       assert.equal(scene.links.size, 0)
     })
   }
