@@ -1,4 +1,5 @@
-import type { End } from './wire.ts'
+/** The two ends of a connection: who dialled, and who listened. */
+export type End = 'initiating' | 'receiving'
 
 /** What happens to a connection at a place in its bytes. */
 export type CutKind = 'reset' | 'fin' | 'stall'
@@ -20,30 +21,40 @@ export interface Cut {
   readonly hit: () => void
 }
 
-/** Finds where in the next bytes a fault happens: the place in this chunk, once per fault. */
-export type Cutter = (chunk: Buffer) => { readonly at: number; readonly cut: Cut } | undefined
+/** Watches the bytes of one end for all of its faults. */
+export class Cutter {
+  readonly #watches = new Map<Cut, Watch>()
 
-/** Watches the bytes of one end for all of its faults; the first place wins. */
-export function cutter(cuts: readonly Cut[]): Cutter {
-  const watches = new Map(cuts.map(cut => [cut, watchFor(cut.at)]))
-  return chunk => {
+  constructor(cuts: readonly Cut[]) {
+    for (const cut of cuts) this.add(cut)
+  }
+
+  /** Watches for one more from here on. */
+  add(cut: Cut): void {
+    this.#watches.set(cut, watchFor(cut.at))
+  }
+
+  /** Where in the next bytes a fault happens: the first place, once per fault. */
+  find(chunk: Buffer): { readonly at: number; readonly cut: Cut } | undefined {
     let first: { at: number; cut: Cut } | undefined
-    for (const [cut, watch] of watches) {
+    for (const [cut, watch] of this.#watches) {
       const at = watch(chunk)
       if (at !== undefined && (first === undefined || at < first.at)) first = { at, cut }
     }
-    if (first !== undefined) watches.delete(first.cut)
+    if (first !== undefined) this.#watches.delete(first.cut)
     return first
   }
 }
 
-function watchFor(place: CutPlace): (chunk: Buffer) => number | undefined {
+type Watch = (chunk: Buffer) => number | undefined
+
+function watchFor(place: CutPlace): Watch {
   if (typeof place.after === 'number') return afterBytes(place.after)
   const pattern = Buffer.from(place.after ?? place.before)
   return nearPattern(pattern, place.nth ?? 1, place.after === undefined ? 0 : pattern.length)
 }
 
-function afterBytes(count: number): (chunk: Buffer) => number | undefined {
+function afterBytes(count: number): Watch {
   let left = count
   return chunk => {
     if (left <= chunk.length) return left
@@ -52,7 +63,7 @@ function afterBytes(count: number): (chunk: Buffer) => number | undefined {
   }
 }
 
-function nearPattern(pattern: Buffer, nth: number, offset: number): (chunk: Buffer) => number | undefined {
+function nearPattern(pattern: Buffer, nth: number, offset: number): Watch {
   let tail: Buffer = Buffer.alloc(0)
   let left = nth
   return chunk => {

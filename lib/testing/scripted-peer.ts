@@ -11,6 +11,7 @@ import { Framer } from '../xml/framer.ts'
 import type { Frame, HeaderFrame } from '../xml/framer.ts'
 import { NS_STREAM_ERRORS, NS_STREAMS, NS_TLS } from '../xml/namespaces.ts'
 import { streamErrorXml } from '../xml/writer.ts'
+import type { End } from './cut.ts'
 import { startDeadline, wokenBy } from './deadline.ts'
 import type { DeadlineOptions } from './deadline.ts'
 import { agrees, described, shown } from './expectation.ts'
@@ -19,7 +20,6 @@ import { featuresOf, headerOf, PROCEED, STARTTLS } from './peer-xml.ts'
 import type { SentFeatures, SentHeader } from './peer-xml.ts'
 import { atRest } from './rest.ts'
 import { oneLine, Transcript } from './transcript.ts'
-import type { End } from './wire.ts'
 
 export interface PeerOptions extends DeadlineOptions {
   /** Default: node:tls. */

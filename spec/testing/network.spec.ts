@@ -480,4 +480,45 @@ describe('faults of the in-memory network', () => {
     await atRest()
     assert.deepEqual([reader.ended, reader.error, second.network.wires.length], [true, undefined, 0])
   })
+
+  it('loses on command what is on its way behind so many bytes', async () => {
+    const { network, initiating, receiving } = await pair()
+    const [here, there] = [collect(initiating), collect(receiving)]
+    const taken: unknown[] = []
+    initiating.write('one', error => taken.push(error))
+    initiating.write('two', error => taken.push(error))
+    network.wires[0]?.reset(4)
+    await atRest()
+    assert.deepEqual([there.text, there.error, here.error, network.wires.length], ['onet', 'ECONNRESET', 'ECONNRESET', 0])
+    assert.deepEqual(taken, [null, null], 'they were taken before they were lost')
+  })
+
+  it('loses on command what takes its time, and lets a writer that was pushed back end', async () => {
+    const clock = createTestClock()
+    const { network, initiating, receiving } = await clock.run(pair({ clock, latency: 10, highWaterMark: 4 }))
+    const [here, there] = [collect(initiating), collect(receiving)]
+    const taken: unknown[] = []
+    initiating.write('12345678', error => taken.push(error))
+    network.wires[0]?.reset(2)
+    await clock.advance(10)
+    assert.deepEqual([there.text, there.error, here.error, taken.length, network.wires.length], ['12', 'ECONNRESET', 'ECONNRESET', 1, 0])
+  })
+
+  it('cuts a connection that is there, at a place in what is sent from now on', async () => {
+    const { network, initiating, receiving } = await pair()
+    const [here, there] = [collect(initiating), collect(receiving)]
+    initiating.write('before')
+    network.wires[0]?.cut({ how: 'fin', of: 'initiating', after: 3 })
+    receiving.write('answer')
+    await atRest()
+    assert.deepEqual([there.text, there.ended, here.text], ['before', false, 'answer'])
+    initiating.write('after')
+    await atRest()
+    assert.deepEqual([there.text, there.ended], ['beforeaft', true])
+    const second = await pair()
+    const reader = collect(second.receiving)
+    second.network.wires[0]?.cut({ how: 'reset', of: 'initiating', after: 0 })
+    await atRest()
+    assert.equal(reader.error, 'ECONNRESET')
+  })
 })
