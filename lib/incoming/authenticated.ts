@@ -6,7 +6,8 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Downgrade, PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { downgradesOf } from '../rules/downgrades.ts'
-import { HandledStanzas } from '../streams/handled.ts'
+import { Delivery } from '../streams/delivery.ts'
+import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -17,14 +18,19 @@ export class AuthenticatedPairs {
   /** By `pairKey`. */
   readonly pairs = new Map<string, PairStatus>()
   readonly downgrades: Downgrade[] = []
-  readonly handled: HandledStanzas
   readonly #n: IncomingNegotiation
+  readonly #delivery: Delivery
   #link: IncomingLink | undefined
   #lifetime: Lifetime | undefined
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
-    this.handled = new HandledStanzas(n.server.clock)
+    this.#delivery = new Delivery(n.parts.onStanza, n.server)
+  }
+
+  /** What is handled of the stanzas that came. */
+  get handled(): HandledStanzas {
+    return this.#delivery.handled
   }
 
   get size(): number {
@@ -60,21 +66,9 @@ export class AuthenticatedPairs {
     this.#n.server.observer.emit('pair-authenticated', { link, pair })
   }
 
-  /** Hands a stanza over. What the handler throws or rejects with is a warning: the stream is not to blame. */
+  /** Hands a stanza over. */
   deliver(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
-    return this.handled.count(this.#handle(stanza, pair))
-  }
-
-  #handle(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
-    const link = this.#link
-    if (link === undefined) return undefined
-    try {
-      const handled = this.#n.parts.onStanza(stanza, { link, pair })
-      return handled instanceof Promise ? handled.catch((cause: unknown) => this.#handlerFailed(cause)) : undefined
-    } catch (cause) {
-      this.#handlerFailed(cause)
-      return undefined
-    }
+    return this.#link === undefined ? undefined : this.#delivery.deliver(stanza, { link: this.#link, pair })
   }
 
   /** The stream is over. */
@@ -124,9 +118,5 @@ export class AuthenticatedPairs {
     const { id, peer, server } = this.#n
     this.downgrades.push(...downgrades)
     for (const each of downgrades) server.observer.emit('downgrade', { id, peer, ...each })
-  }
-
-  #handlerFailed(cause: unknown): void {
-    this.#n.server.observer.warn(new FederationError('S2S_INTERNAL', { detail: 'onStanza failed', cause }))
   }
 }

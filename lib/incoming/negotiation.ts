@@ -10,9 +10,9 @@ import type { Domain } from '../model/domain.ts'
 import type { Link } from '../model/link.ts'
 import type { Timer, TlsContext } from '../model/plugs.ts'
 import type { Peer, Step } from '../model/policy.ts'
-import type { PairStatus, Report } from '../model/report.ts'
-import type { Stanza } from '../model/stanza.ts'
+import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
+import type { OnStanza } from '../streams/delivery.ts'
 import { Deadline } from '../transport/deadline.ts'
 import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
@@ -25,7 +25,7 @@ import type { StepFacts } from './trace.ts'
 export interface IncomingParts {
   readonly server: LocalServer
   readonly verify: VerifyKey
-  readonly onStanza: (stanza: Stanza, on: { readonly link: Link; readonly pair: PairStatus }) => void | Promise<void>
+  readonly onStanza: OnStanza
   /** Every live link, both directions. */
   readonly links: Set<Link>
   /** Managed streams that live or were lost, over all connections. */
