@@ -26,7 +26,7 @@ export interface World {
   stop(): Promise<void>
 }
 
-export function createWorld(wires: Pick<NetworkOptions, 'latency' | 'highWaterMark'> = {}): World {
+export function createWorld(wires: Pick<NetworkOptions, 'latency' | 'highWaterMark' | 'segment'> = {}): World {
   const clock = createTestClock()
   const network = createNetwork({ clock, ...wires })
   const authority = createAuthority({ now: clock.now() })

@@ -157,18 +157,24 @@ export class OutgoingLink implements Link, Carrier {
     this.#open = false
     if (this.#closing === undefined) this.#failure = cause
     // Where nobody reads on, nothing will be acknowledged any more.
-    if (this.#reading && !this.#isLost) this.#acknowledgements.end(cause)
+    if (this.#reading && !this.#isLost) this.#leaveBehind(cause)
     this.#closing ??= this.#hangUp(cause)
     await this.#closing
-    if (this.#failure !== undefined && this.#isLost) this.lost = this.#acknowledgements.suspend(this.#failure)
-    this.#acknowledgements.end(this.#failure ?? cause)
+    this.#leaveBehind(this.#failure ?? cause)
     this.#lifetime.end()
     return this.#failure
   }
 
-  /** Neither side has ended the stream; and it has the one pair still that it was made for, whose route takes it up again. */
+  /** Neither side has ended the stream. */
   get #isLost(): boolean {
-    return this.#failure !== undefined && isLoss(this.#failure) && this.pairs.length === 1
+    return this.#failure !== undefined && isLoss(this.#failure)
+  }
+
+  /** Nothing is acknowledged any more. The next link takes it up, if the stream has the one pair still that it was made for. */
+  #leaveBehind(cause: FederationError | undefined): void {
+    if (this.pairs.length === 1) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
+    if (!this.#isLost) this.lost?.giveUp()
+    this.#acknowledgements.end(cause)
   }
 
   async #read(): Promise<void> {

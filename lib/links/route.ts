@@ -93,7 +93,6 @@ export class Route {
   /** Fails everything that still waits; what was on its way is in doubt. */
   clear(error: FederationError): void {
     this.#lost?.giveUp(error)
-    this.#lost = undefined
     this.#takeBack()
     const queue = this.#queue
     this.#queue = []
@@ -103,7 +102,7 @@ export class Route {
   }
 
   get #isWaiting(): boolean {
-    return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost !== undefined
+    return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost?.isHeld === true
   }
 
   /** One timer for the oldest, not one for each. */
@@ -174,7 +173,7 @@ export class Route {
     this.#takeBack()
     this.#fruitless = error === undefined || this.#hasCarried ? 0 : this.#fruitless + 1
     // A peer that authenticates us and then takes nothing would be dialled without end.
-    const isBarren = error !== undefined && this.#fruitless > (this.#lost === undefined ? 0 : FRUITLESS_MOST)
+    const isBarren = error !== undefined && this.#fruitless > (this.#lost?.isHeld === true ? FRUITLESS_MOST : 0)
     if (!this.#isWaiting) return
     if (this.#flight !== undefined) this.#barren = isBarren ? error : undefined
     else if (isBarren) this.#fail(error)

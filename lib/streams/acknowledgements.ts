@@ -30,7 +30,8 @@ const ASK_AGAIN = 5_000
 
 /**
  * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
- * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already.
+ * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already, but nothing does where the stream is to be resumable: it would be in
+ * doubt if the stream were lost before the peer has said how to resume it.
  * `resuming`: `<resume/>` is sent, and nothing follows it until the peer has said what it lacks of the stream that was lost.
  */
 export class Acknowledgements {
@@ -38,6 +39,7 @@ export class Acknowledgements {
   #state: 'off' | 'asked' | 'resuming' | 'on' | 'over' = 'off'
   readonly #unacknowledged = new Ledger()
   #sent = 0
+  #acknowledged = 0
   /** How many were sent when the peer was last asked. */
   #asked = 0
   #isAwaiting = false
@@ -64,7 +66,8 @@ export class Acknowledgements {
     this.#state = 'resuming'
     this.#remains = remains
     this.#resumption = remains.resumption
-    this.#sent = remains.sent
+    this.#sent = remains.counts.sent
+    this.#acknowledged = remains.counts.acknowledged
     for (const one of remains.unacknowledged) this.#unacknowledged.add(one)
     // The stream is one-way: of the peer nothing was handled, and nothing came.
     this.#options.write(`<resume xmlns='${NS_SM}' previd='${escapeAttribute(remains.resumption.id)}' h='0'/>`)
@@ -74,7 +77,7 @@ export class Acknowledgements {
   /** Whether as much is unacknowledged as may be; {@link room} says when it no longer is. */
   get full(): boolean {
     const { unackedStanzas, unackedBytes } = this.#options
-    if (this.#state === 'resuming') return true
+    if (this.#state === 'resuming' || (this.#state === 'asked' && this.#options.resumption !== undefined)) return true
     return this.#unacknowledged.size >= unackedStanzas || this.#unacknowledged.bytes >= unackedBytes
   }
 
@@ -127,17 +130,19 @@ export class Acknowledgements {
 
   /**
    * The connection is lost. What is unacknowledged is handed over to whoever resumes the stream; undefined: nobody can, or there is
-   * nothing. A peer that does not answer `<resume/>` is asked no second time.
+   * nothing to resume it for. A peer that does not answer `<resume/>` is asked no second time.
    */
   suspend(cause: FederationError): LostStream | undefined {
     const { clock } = this.#options
     const resumption = this.#resumption
-    if (resumption === undefined || !this.pending || (this.#state !== 'on' && this.#state !== 'resuming')) return undefined
-    if (this.#remains !== undefined && cause.code === 'S2S_TIMEOUT') return undefined
-    const until = this.#remains?.until ?? clock.now() + resumption.within
+    const remains = this.#remains
+    if (resumption === undefined || this.#state === 'over' || (remains === undefined && !this.pending)) return undefined
+    if (remains !== undefined && cause.code === 'S2S_TIMEOUT') return undefined
+    const until = remains?.until ?? clock.now() + resumption.within
+    const counts = { sent: this.#sent, acknowledged: this.#acknowledged }
     const unacknowledged = this.#unacknowledged.takeAll()
     this.end(cause)
-    return new LostStream({ resumption, sent: this.#sent, unacknowledged, until, cause }, clock)
+    return new LostStream({ resumption, counts, unacknowledged, until, cause }, clock)
   }
 
   /** Nothing will be acknowledged any more: what was written is in doubt. */
@@ -155,11 +160,15 @@ export class Acknowledgements {
     if (this.#options.resumption !== undefined) this.#resumption = readResumption(attributes, this.#options.resumption)
     this.#rest()
     if (this.pending) this.#ask()
+    this.#tell()
   }
 
   /** `<resumed/>`: what the peer has not counted is sent again, in order, before anything else. */
   #goOn(h: unknown): void {
     this.#take(h)
+    // What was given up is not sent again: the next stanza follows on the last that the peer has counted.
+    this.#sent = this.#acknowledged + this.#unacknowledged.size
+    this.#asked = this.#acknowledged
     this.#state = 'on'
     this.#remains = undefined
     this.#rest()
@@ -175,6 +184,7 @@ export class Acknowledgements {
     this.#remains = undefined
     this.#resumption = undefined
     this.#sent = 0
+    this.#acknowledged = 0
     this.#asked = 0
     this.enable()
     this.#tell()
@@ -200,9 +210,10 @@ export class Acknowledgements {
 
   /** So many have been handled by the peer. */
   #take(h: unknown): number {
-    const counts = { sent: this.#sent, acknowledged: this.#sent - this.#unacknowledged.size }
+    const counts = { sent: this.#sent, acknowledged: this.#acknowledged }
     const judged = judgeAck(h, counts)
     if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
+    this.#acknowledged += judged.more
     for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
     return judged.more
   }

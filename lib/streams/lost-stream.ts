@@ -1,14 +1,14 @@
 import { FederationError } from '../errors.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
-import type { Resumption } from '../rules/stream-management.ts'
+import type { Resumption, SentCounts } from '../rules/stream-management.ts'
 import type { Unacknowledged } from './unacknowledged.ts'
 
 /** What a lost stream leaves behind. */
 export interface Remains {
   readonly resumption: Resumption
-  /** How many stanzas were sent on it. */
-  readonly sent: number
-  /** The last of those, which the peer has not acknowledged, in order. */
+  /** How many stanzas were sent on it, and how many of those the peer has acknowledged. */
+  readonly counts: SentCounts
+  /** The others, in order; none, where they have been given up. */
   readonly unacknowledged: readonly Unacknowledged[]
   /** Until when it can be resumed, on the engine's clock. */
   readonly until: number
@@ -18,33 +18,42 @@ export interface Remains {
 
 /**
  * A stream that was lost and can be resumed (XEP-0198 §5): what it has not delivered for certain is held here until another
- * link of the pair takes it, or until nobody will, and it is in doubt.
+ * link of the pair takes it, or until nobody will, and it is in doubt. Even then the next link resumes the stream, to be sure that
+ * nothing of it is still read at the other end when what comes after it arrives.
  */
 export class LostStream {
-  readonly #remains: Remains
+  #remains: Remains
   readonly #timer: Timer
-  #isOver = false
+  #isHeld = true
 
   constructor(remains: Remains, clock: Clock) {
     this.#remains = remains
     this.#timer = clock.setTimeout(() => this.giveUp(), Math.max(0, remains.until - clock.now()))
   }
 
-  /** Hands over what remains, once, to a link that asks the peer to resume the stream. */
-  take(): Remains | undefined {
-    return this.#end() ? this.#remains : undefined
+  /** Whether stanzas wait for somebody to take it. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  /** Hands over what remains to a link that asks the peer to resume the stream. */
+  take(): Remains {
+    this.#end()
+    return this.#remains
   }
 
   /** Nobody resumes it: what was written is in doubt. What never was goes back to where it came from. */
   giveUp(cause = this.#remains.cause): void {
-    if (this.#end()) abandon(this.#remains.unacknowledged, cause)
+    if (!this.#isHeld) return
+    this.#end()
+    const { unacknowledged } = this.#remains
+    this.#remains = { ...this.#remains, unacknowledged: [] }
+    abandon(unacknowledged, cause)
   }
 
-  #end(): boolean {
-    if (this.#isOver) return false
-    this.#isOver = true
+  #end(): void {
+    this.#isHeld = false
     this.#timer.cancel()
-    return true
   }
 }
 

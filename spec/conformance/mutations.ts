@@ -212,5 +212,26 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/incoming/stream-management.ts',
     find: 'checkCount(h)\n  } catch',
     replace: '} catch'
+  },
+  {
+    rule: 'what the peer has handled of a lost stream is not sent again',
+    id: 'ENG-Q-a',
+    file: 'lib/streams/acknowledgements.ts',
+    find: '#goOn(h: unknown): void {\n    this.#take(h)',
+    replace: '#goOn(h: unknown): void {'
+  },
+  {
+    rule: 'nothing is sent before the peer has said what it lacks of a lost stream',
+    id: 'ENG-Q-a',
+    file: 'lib/streams/acknowledgements.ts',
+    find: "if (this.#state === 'resuming' ||",
+    replace: 'if ('
+  },
+  {
+    rule: 'a stream that was given up is at its end before another begins',
+    id: 'ENG-Q-a',
+    file: 'lib/links/route.ts',
+    find: 'const carrier = await this.#dial(this.pair, lost)',
+    replace: 'const carrier = await this.#dial(this.pair, lost?.isHeld === true ? lost : undefined)'
   }
 ]

@@ -56,8 +56,9 @@ describe('resumption of an outgoing stream', () => {
     const sent = send(...ids)
     const peer = await authenticated()
     await peer.expect('enable', NS_SM, options.extensions?.resumption === false ? { resume: undefined } : { resume: 'true' })
-    await expectMessages(peer, ...ids)
+    if (options.extensions?.resumption !== false) await peer.expectNothing()
     peer.send(answer)
+    await expectMessages(peer, ...ids)
     await peer.expect('r', NS_SM)
     return { peer, sent }
   }
@@ -141,7 +142,7 @@ describe('resumption of an outgoing stream', () => {
     }
   }
   for (const [name, end] of Object.entries(ENDS))
-    it(`does not resume a stream when ${name}: what is not acknowledged is in doubt`, async () => {
+    it(`[ENG-Q-a] sends nothing again when ${name}: it is in doubt, and what comes next waits until nothing of it is read any more`, async () => {
       const { peer, sent } = await busy(['1'])
       peer.send(ack(1))
       const doubtful = send('2')
@@ -149,10 +150,12 @@ describe('resumption of an outgoing stream', () => {
       end(peer)
       assert.deepEqual(await endsOf([...sent, ...doubtful]), ['acknowledged', 'S2S_IN_DOUBT'])
       const [later] = send('3')
-      const next = await authenticated()
+      const next = await expectResume()
+      await next.expectNothing()
+      next.send(failed(" h='2'"))
       await next.expect('enable', NS_SM)
-      await expectMessages(next, '3')
       next.send(enabled())
+      await expectMessages(next, '3')
       await next.expect('r', NS_SM)
       next.send(ack(1))
       assert.equal(await later, 'acknowledged')
@@ -166,8 +169,9 @@ describe('resumption of an outgoing stream', () => {
     const next = await expectResume()
     next.send(failed(" h='2'"))
     await next.expect('enable', NS_SM, { resume: 'true' })
+    next.send(enabled())
     await expectMessages(next, '4')
-    next.send(enabled() + ack(1))
+    next.send(ack(1))
     assert.deepEqual(await endsOf([...sent, ...more]), ['acknowledged', 'acknowledged', 'S2S_IN_DOUBT', 'acknowledged'])
     next.close()
   })
@@ -221,10 +225,10 @@ describe('resumption of an outgoing stream', () => {
     assert.deepEqual(await endsOf([...sent, ...more]), ['S2S_IN_DOUBT', 'S2S_IN_DOUBT'])
   })
 
-  for (const [answer, time] of [
-    [enabled(`id='s1' resume='true' max='5'`), 5_000],
-    [enabled(`id='s1' resume='1' max='600'`), 20_000],
-    [enabled(`id='s1' resume='true' max='soon'`), 20_000]
+  for (const [answer, time, handled] of [
+    [enabled(`id='s1' resume='true' max='5'`), 5_000, 0],
+    [enabled(`id='s1' resume='1' max='600'`), 20_000, 1],
+    [enabled(`id='s1' resume='true' max='soon'`), 20_000, 1]
   ] as const)
     it(`leaves it in doubt ${time} ms after the loss, where the peer said ${answer}, although a link may come yet`, async () => {
       const timeouts = { resumption: 20_000, step: 30_000 }
@@ -243,9 +247,10 @@ describe('resumption of an outgoing stream', () => {
       next.sendFeatures({ dialback: 'with-errors', other: FEATURE })
       await next.expect('result')
       next.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
-      await next.expect('enable', NS_SM)
+      await next.expect('resume', NS_SM, { previd: 's1', h: '0' })
+      next.send(resumed(handled))
       await expectMessages(next, '2')
-      next.send(enabled() + ack(1))
+      next.send(ack(handled + 1))
       assert.deepEqual(await endsOf(more), ['acknowledged'])
       next.close()
     })

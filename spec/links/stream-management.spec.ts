@@ -65,7 +65,7 @@ describe('stream management on an outgoing link', () => {
   }
 
   it('[XEP0198-4-a] asks for it before the first stanza, counts from there, and asks once behind all that went out together', async () => {
-    engine = await world.engine('a.example', { policy: inClear })
+    engine = await world.engine('a.example', { policy: inClear, extensions: { resumption: false } })
     const sent = send('1', '2')
     const peer = await established()
     await peer.expect('enable', NS_SM)
@@ -218,7 +218,7 @@ describe('stream management on an outgoing link', () => {
   })
 
   it('[ENG-SM-a] goes on without after <failed/>: what the socket took is written', async () => {
-    engine = await world.engine('a.example', { policy: inClear })
+    engine = await world.engine('a.example', { policy: inClear, extensions: { resumption: false } })
     const [first] = send('1')
     const peer = await established()
     await peer.expect('enable', NS_SM)
