@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } fr
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Credentials, SocketAddress } from '../../lib/index.ts'
 
 /**
@@ -19,6 +20,8 @@ export interface ProsodyOptions {
   readonly authority: string
   /** The only DNS server it asks. */
   readonly dns: SocketAddress
+  /** Whether every stanza is logged. Default true; with thousands of them, better not. */
+  readonly verbose?: boolean
 }
 
 /** A real Prosody on loopback, with a configuration and data of its own in a temporary folder. */
@@ -34,6 +37,10 @@ export interface Prosody {
   logged(pattern: RegExp, after?: number): Promise<RegExpExecArray>
   /** One line for its admin shell, such as `s2s:show()`; gives what the shell prints. */
   shell(line: string): Promise<string>
+  /** What its module of `modules/` wrote down: `got`, `sent` or `bounced`, each with the id of a message, in order. */
+  ledger(): readonly (readonly [what: string, id: string])[]
+  /** Kills it without a word, and starts it again with the same configuration and ports. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -67,13 +74,10 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   writeFileSync(file('prosody.cfg.lua'), configuration(options, { folder, port, directPort }))
   writeFileSync(file('prosody.log'), '')
 
-  const child = spawn('prosody', ['-F', '--config', file('prosody.cfg.lua')], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
-  // A run of specs that dies takes its servers with it.
-  const takeAlong = (): void => void child.kill('SIGKILL')
-  process.once('exit', takeAlong)
-  child.once('exit', () => process.off('exit', takeAlong))
+  writeFileSync(file('ledger'), '')
+
   const said: string[] = []
-  for (const output of [child.stdout, child.stderr]) output.on('data', chunk => said.push(String(chunk)))
+  let child = launch(folder, said)
   const log = (): string => readFileSync(file('prosody.log'), 'utf8')
   const logged = (pattern: RegExp, after = 0): Promise<RegExpExecArray> =>
     waitForLog(file('prosody.log'), () => pattern.exec(log().slice(after)), child, `${String(pattern)} was never logged`)
@@ -81,16 +85,37 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     await ended(child)
     rmSync(folder, { recursive: true, force: true })
   }
-  try {
-    await logged(new RegExp(`Activated service 's2s' on \\[${ADDRESS}\\]:${port}\\b`))
+  const started = async (after: number): Promise<void> => {
+    await logged(new RegExp(`Activated service 's2s' on \\[${ADDRESS}\\]:${port}\\b`), after)
     // The last thing it does: every module is loaded, the shell's socket included.
-    await logged(/Setting up net\.server event handling for ub_ctx/)
+    if (options.verbose !== false) await logged(/Setting up net\.server event handling for ub_ctx/, after)
+  }
+  const restart = async (): Promise<void> => {
+    await ended(child, 'SIGKILL')
+    const after = log().length
+    child = launch(folder, said)
+    await started(after)
+  }
+  const ledger = (): readonly (readonly [string, string])[] =>
+    [...readFileSync(file('ledger'), 'utf8').matchAll(/^(\S+) (\S*)$/gmu)].map(([, what = '', id = '']) => [what, id])
+  try {
+    await started(0)
   } catch (cause) {
     const heard = said.join('') + log()
     await stop()
     throw new Error(`Prosody did not start:\n${heard}`, { cause })
   }
-  return { address: ADDRESS, port, directPort, log, logged, shell: line => shell(file('prosody.cfg.lua'), line), stop }
+  return { address: ADDRESS, port, directPort, log, logged, shell: line => shell(file('prosody.cfg.lua'), line), ledger, restart, stop }
+}
+
+function launch(folder: string, said: string[]): ChildProcess {
+  const child = spawn('prosody', ['-F', '--config', join(folder, 'prosody.cfg.lua')], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  // A run of specs that dies takes its servers with it.
+  const takeAlong = (): void => void child.kill('SIGKILL')
+  process.once('exit', takeAlong)
+  child.once('exit', () => process.off('exit', takeAlong))
+  for (const output of [child.stdout, child.stderr]) output.on('data', chunk => said.push(String(chunk)))
+  return child
 }
 
 const SECURITY: Readonly<Record<ProsodyVariant, string>> = {
@@ -101,7 +126,10 @@ const SECURITY: Readonly<Record<ProsodyVariant, string>> = {
   nodialback: 's2s_require_encryption = true; s2s_secure_auth = true; modules_disabled = { "dialback" }'
 }
 
-function configuration({ variant, hosts, dns }: ProsodyOptions, at: { folder: string; port: number; directPort: number }): string {
+function configuration(
+  { variant, hosts, dns, verbose = true }: ProsodyOptions,
+  at: { folder: string; port: number; directPort: number }
+): string {
   const credentials = (host: string): string => `key = "${at.folder}/${host}.key"; certificate = "${at.folder}/${host}.crt"`
   const anyHost = Object.keys(hosts)[0] ?? 'none'
   const trust = `cafile = "${at.folder}/authority.pem"; capath = false`
@@ -112,8 +140,9 @@ data_path = "${at.folder}/data"
 pidfile = "${at.folder}/prosody.pid"
 admin_socket = "${at.folder}/shell.sock"
 certificates = "${at.folder}/none"
-plugin_paths = {}
-log = { { levels = { min = "debug" }, to = "file", filename = "${at.folder}/prosody.log", timestamps = "%H:%M:%S" } }
+plugin_paths = { "${fileURLToPath(new URL('modules', import.meta.url))}" }
+ledger_file = "${at.folder}/ledger"
+log = { { levels = { min = "${verbose ? 'debug' : 'info'}" }, to = "file", filename = "${at.folder}/prosody.log", timestamps = "%H:%M:%S" } }
 network_backend = "epoll"
 interfaces = { "${ADDRESS}" }
 local_interfaces = { "${ADDRESS}" }
@@ -131,7 +160,7 @@ unbound = {
 }
 ssl = { ${trust}; ${credentials(anyHost)} }
 s2s_direct_tls_ssl = { ${trust}; ${credentials(anyHost)} }
-modules_enabled = { "saslauth", "tls", "dialback", "disco", "ping", "admin_shell", "s2s_bidi" }
+modules_enabled = { "saslauth", "tls", "dialback", "disco", "ping", "admin_shell", "s2s_bidi", "smacks", "ledger" }
 ${SECURITY[variant]}
 ${Object.keys(hosts)
   .map(host => `VirtualHost "${host}"\n  ssl = { ${trust}; ${credentials(host)} }`)
@@ -196,7 +225,7 @@ function shell(config: string, line: string): Promise<string> {
   })
 }
 
-function ended(child: ChildProcess): Promise<void> {
+function ended(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
   return new Promise(resolve => {
     if (child.exitCode !== null || child.signalCode !== null) {
       resolve()
@@ -207,6 +236,6 @@ function ended(child: ChildProcess): Promise<void> {
       clearTimeout(insist)
       resolve()
     })
-    child.kill('SIGTERM')
+    child.kill(signal)
   })
 }
