@@ -73,6 +73,7 @@ export class OutgoingLink implements Link, Carrier {
       timeout: server.timeouts.acknowledgement,
       unackedStanzas: server.limits.unackedStanzas,
       unackedBytes: server.limits.unackedBytes,
+      maxBytes: this.maxBytes,
       resumption: server.extensions.resumption ? server.timeouts.resumption : undefined,
       write: stream.write.bind(stream),
       fail: error => this.#break(error)

@@ -44,7 +44,15 @@ export class Router {
       try {
         const { pair, xml, size } = this.#checked(stanza)
         this.#sent += 1
-        this.#routeOf(pair).send({ xml, size, number: this.#sent, since: this.#server.clock.now(), sent: resolve, failed })
+        this.#routeOf(pair).send({
+          xml,
+          size,
+          sender: pair.sender,
+          number: this.#sent,
+          since: this.#server.clock.now(),
+          sent: resolve,
+          failed
+        })
       } catch (error) {
         failed(FederationError.from(error))
       }

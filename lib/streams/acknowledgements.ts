@@ -6,6 +6,7 @@ import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
 import type { Taken } from '../xml/outbox.ts'
 import { escapeAttribute } from '../xml/writer.ts'
+import { written } from './consignment.ts'
 import type { Consignment, Ended } from './consignment.ts'
 import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
@@ -18,6 +19,8 @@ export interface AcknowledgementsOptions {
   readonly timeout: number
   readonly unackedStanzas: number
   readonly unackedBytes: number
+  /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
+  readonly maxBytes: number | undefined
   /** For how many milliseconds the stream, once lost, is to be resumable; undefined: it is not. */
   readonly resumption: number | undefined
   readonly write: (xml: string | Buffer, taken?: Taken) => void
@@ -98,15 +101,14 @@ export class Acknowledgements {
   }
 
   send(consignment: Consignment, ended: Ended): void {
-    const { write } = this.#options
     if (this.#state === 'off' || this.#state === 'over') {
-      write(consignment.xml, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
+      this.#write(consignment, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
       return
     }
     const one = new Unacknowledged(consignment, ended)
     this.#unacknowledged.add(one)
     this.#sent += 1
-    one.writeTo(write)
+    one.writeTo(this.#write)
     if (this.#state === 'on') this.#askInTime()
   }
 
@@ -155,6 +157,11 @@ export class Acknowledgements {
     this.#tell()
   }
 
+  readonly #write = (consignment: Consignment, taken: Taken): void => {
+    const { clock, maxBytes, write } = this.#options
+    write(written(consignment, clock.now(), maxBytes), taken)
+  }
+
   #begin(attributes: Readonly<Record<string, unknown>>): void {
     this.#state = 'on'
     if (this.#options.resumption !== undefined) this.#resumption = readResumption(attributes, this.#options.resumption)
@@ -172,7 +179,7 @@ export class Acknowledgements {
     this.#state = 'on'
     this.#remains = undefined
     this.#rest()
-    for (const one of this.#unacknowledged.all) one.writeTo(this.#options.write)
+    for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
     if (this.pending) this.#ask()
     this.#tell()
   }

@@ -17,10 +17,10 @@ export class Unacknowledged {
   }
 
   /** Writes it, on its first stream or on the one that the first was resumed on. */
-  writeTo(write: (xml: string | Buffer, taken: Taken) => void): void {
+  writeTo(write: (consignment: Consignment, taken: Taken) => void): void {
     this.#written = undefined
     const round = (this.#round += 1)
-    write(this.consignment.xml, error => {
+    write(this.consignment, error => {
       if (round !== this.#round) return
       this.#written = error === undefined ? 'written' : unlucky(error)
       if (this.#verdict !== undefined) this.conclude(this.#verdict)

@@ -274,6 +274,29 @@ describe('resumption of an outgoing stream', () => {
     next.close()
   })
 
+  it('[XEP0203-4-a] says when it was first sent, once, of what comes again more than ten seconds later', async () => {
+    const { peer, sent } = await busy(['1'])
+    const at = new Date(world.clock.now()).toISOString()
+    await world.clock.advance(10_000)
+    peer.reset()
+    const second = await expectResume()
+    second.send(resumed(0))
+    const early = await second.expect('message', undefined, { id: '1' })
+    assert.deepEqual(early.children, [])
+    await world.clock.advance(1)
+    second.reset()
+    const third = await expectResume()
+    third.send(resumed(0))
+    const late = await third.expect('message', undefined, { id: '1' })
+    assert.deepEqual(
+      late.getChildElements().map(({ name, attrs }) => ({ name, ...attrs })),
+      [{ name: 'delay', xmlns: 'urn:xmpp:delay', from: 'a.example', stamp: at }]
+    )
+    third.send(ack(1))
+    assert.deepEqual(await endsOf(sent), ['acknowledged'])
+    third.close()
+  })
+
   it('leaves it in doubt when the engine stops, and waits for it while it drains', async () => {
     const { peer, sent } = await busy(['1', '2'])
     peer.reset()
