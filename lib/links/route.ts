@@ -175,9 +175,17 @@ export class Route {
     // A peer that authenticates us and then takes nothing would be dialled without end.
     const isBarren = error !== undefined && this.#fruitless > (this.#lost?.isHeld === true ? FRUITLESS_MOST : 0)
     if (!this.#isWaiting) return
+    // Nor is it asked for ever to resume what it does not want to hear of.
+    if (isBarren) this.#forgetLost(error)
     if (this.#flight !== undefined) this.#barren = isBarren ? error : undefined
     else if (isBarren) this.#fail(error)
     else this.#goOn()
+  }
+
+  #forgetLost(error: FederationError): void {
+    this.#lost?.giveUp(error)
+    this.#lost = undefined
+    this.#takeBack()
   }
 
   #goOn(): void {

@@ -132,14 +132,14 @@ export class Acknowledgements {
 
   /**
    * The connection is lost. What is unacknowledged is handed over to whoever resumes the stream; undefined: nobody can, or there is
-   * nothing to resume it for. A peer that does not answer `<resume/>` is asked no second time.
+   * nothing to resume it for. A peer that does not answer `<resume/>`, or ends the stream for it, is asked no second time.
    */
   suspend(cause: FederationError): LostStream | undefined {
     const { clock } = this.#options
     const resumption = this.#resumption
     const remains = this.#remains
     if (resumption === undefined || this.#state === 'over' || (remains === undefined && !this.pending)) return undefined
-    if (remains !== undefined && cause.code === 'S2S_TIMEOUT') return undefined
+    if (remains !== undefined && cause.code !== 'S2S_STREAM_CLOSED') return undefined
     const until = remains?.until ?? clock.now() + resumption.within
     const counts = { sent: this.#sent, acknowledged: this.#acknowledged }
     const unacknowledged = this.#unacknowledged.takeAll()

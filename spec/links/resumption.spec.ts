@@ -216,6 +216,26 @@ describe('resumption of an outgoing stream', () => {
     assert.equal(listener.waiting, 0)
   })
 
+  for (const [name, times, refuse] of [
+    ['ends the stream with an error', 1, (peer: ScriptedPeer) => peer.sendStreamError('unsupported-stanza-type')],
+    ['drops the connection', 2, (peer: ScriptedPeer) => peer.reset()]
+  ] as const)
+    it(`reaches a peer again that ${name} when it is asked to resume, without asking it any more`, async () => {
+      const { peer, sent } = await busy(['1'])
+      peer.reset()
+      for (let time = 0; time < times; time += 1) refuse(await expectResume())
+      assert.deepEqual(await endsOf(sent), ['S2S_IN_DOUBT'])
+      await world.clock.advance(900_000)
+      const later = send('2')
+      const next = await authenticated()
+      await next.expect('enable', NS_SM)
+      next.send(enabled())
+      await expectMessages(next, '2')
+      next.send(ack(1))
+      assert.deepEqual(await endsOf(later), ['acknowledged'])
+      next.close()
+    })
+
   it('leaves it in doubt when no link is to be had', async () => {
     const { peer, sent } = await busy(['1'])
     world.network.refuse('192.0.2.200')
