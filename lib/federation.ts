@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Element } from 'ltx'
 import { createLocalServer } from './assemble.ts'
+import type { Evidence } from './auth/evidence.ts'
 import type { AssembledServer } from './assemble.ts'
 import { FederationError } from './errors.ts'
 import { unlessAborted } from './model/aborted.ts'
@@ -26,6 +27,8 @@ import { Negotiation } from './outgoing/negotiation.ts'
 import { runNegotiation } from './outgoing/outcome.ts'
 import type { Outcome } from './outgoing/outcome.ts'
 import { complete } from './policy/complete.ts'
+import type { SharedStream } from './outgoing/shared-stream.ts'
+import type { Carrier } from './streams/carrier.ts'
 import type { LostStream } from './streams/lost-stream.ts'
 
 /** What is listened on, once {@link Federation.start} has resolved. */
@@ -158,8 +161,8 @@ class Engine implements Federation {
     this.#mustRun()
     const { policy, guards } = this.#server.rulebook()
     const rulebook = { policy: options.policy === undefined ? policy : complete(options.policy), guards }
-    const { report, established } = await this.#negotiate(checkedPair(parsedPair(pair), this.#server), rulebook, options.signal)
-    if (established !== undefined) this.#server.background(established.stream.end())
+    const { report, reached } = await this.#negotiate(checkedPair(parsedPair(pair), this.#server), rulebook, options.signal)
+    if (reached?.kind === 'dialled') this.#server.background(reached.stream.stream.end())
     return report
   }
 
@@ -183,18 +186,31 @@ class Engine implements Federation {
     return this
   }
 
-  async #dial(pair: DomainPair, lost: LostStream | undefined): Promise<OutgoingLink> {
-    const { report, established, error } = await this.#negotiate(pair, this.#server.rulebook(), undefined)
-    if (established === undefined) throw error
+  async #dial(pair: DomainPair, lost: LostStream | undefined): Promise<Carrier> {
+    // What was lost with a connection of the pair's own is taken up on one of its own.
+    const live = lost === undefined && this.#server.extensions.multiplexing ? this.#shared : undefined
+    const { report, reached, error } = await this.#negotiate(pair, this.#server.rulebook(), undefined, live)
+    if (reached === undefined) throw error
+    if (reached.kind === 'joined') return this.#join(reached.stream, reached.evidence)
+    const { stream } = reached
     if (this.#stopped.signal.aborted) {
       const stopped = new FederationError('S2S_STOPPED', { pair })
-      this.#server.background(established.stream.end(stopped))
+      this.#server.background(stream.stream.end(stopped))
       throw stopped
     }
-    const link = new OutgoingLink(createId(), established, report, this.#server, lost)
+    const link = new OutgoingLink(createId(), stream, report, this.#server, lost)
     this.#keep(link)
     return link
   }
+
+  #join(stream: SharedStream, evidence: Evidence): Carrier {
+    const { carrier } = stream
+    this.#server.observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence) })
+    return carrier
+  }
+
+  /** The live streams that a further pair might join. */
+  readonly #shared = (): readonly SharedStream[] => [...this.#links].flatMap(link => (link instanceof OutgoingLink ? link.shared : []))
 
   #keep(link: OutgoingLink): void {
     const { observer } = this.#server
@@ -208,10 +224,15 @@ class Engine implements Federation {
     this.#server.background(gone)
   }
 
-  async #negotiate(pair: DomainPair, rulebook: Rulebook, caller: AbortSignal | undefined): Promise<Outcome> {
+  async #negotiate(
+    pair: DomainPair,
+    rulebook: Rulebook,
+    caller: AbortSignal | undefined,
+    live?: () => readonly SharedStream[]
+  ): Promise<Outcome> {
     const ours = await this.#server.ourCertificate(pair.sender)
     const signal = caller === undefined ? this.#stopped.signal : AbortSignal.any([this.#stopped.signal, caller])
-    return await runNegotiation(new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', ours, rulebook, signal }))
+    return await runNegotiation(new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', ours, rulebook, signal }), live)
   }
 
   /** Bad credentials are told when the engine starts, not when the first peer calls. */

@@ -1,6 +1,7 @@
 import { FederationError } from '../errors.ts'
 import { parseDomain, reversed } from '../model/domain.ts'
 import type { DomainPair } from '../model/domain.ts'
+import { levelOf } from '../model/level.ts'
 import type { PairStatus } from '../model/report.ts'
 import { dialbackKey } from '../rules/dialback-key.ts'
 import { escapeText } from '../rules/escape.ts'
@@ -37,15 +38,31 @@ export async function proveByDialback(
   request: DialbackRequest,
   facts: DialbackOutcome
 ): Promise<Evidence | FederationError> {
-  const { pair, streamId, secret } = request
+  stream.write(keyXml(request))
+  return readAnswer(await answerTo('result', reversed(request.pair), stream), request, stream.encrypted, facts)
+}
+
+/** `<db:result/>` with the key for a pair on one stream. */
+export function keyXml({ pair, streamId, secret }: Pick<DialbackRequest, 'pair' | 'streamId' | 'secret'>): string {
   const key = dialbackKey(secret, { pair, streamId })
-  stream.write(`<db:result from='${escapeAttribute(pair.sender)}' to='${escapeAttribute(pair.target)}'>${key}</db:result>`)
-  const answer = await answerTo('result', reversed(pair), stream)
+  return `<db:result from='${escapeAttribute(pair.sender)}' to='${escapeAttribute(pair.target)}'>${key}</db:result>`
+}
+
+/**
+ * What the answer to a key says. The caller has seen that it came on the stream of the key, from and for the two domains of the
+ * request, and that it is the first.
+ *
+ * @throws FederationError `S2S_DIALBACK_INVALID`
+ */
+export function readAnswer(
+  answer: ElementFrame,
+  { pair, peerIdentity }: Pick<DialbackRequest, 'pair' | 'peerIdentity'>,
+  encrypted: boolean,
+  facts: DialbackOutcome
+): Evidence | FederationError {
   facts.answer = typeOf(answer)
-  if (facts.answer === 'valid') {
-    const level = stream.encrypted ? 'tls-dialback' : 'plain-dialback'
-    return mintEvidence({ proof: 'dialback', pair, flow: 'send', level, peerIdentity: request.peerIdentity })
-  }
+  if (facts.answer === 'valid')
+    return mintEvidence({ proof: 'dialback', pair, flow: 'send', level: levelOf('dialback', encrypted), peerIdentity })
   if (facts.answer === 'invalid') throw new FederationError('S2S_DIALBACK_INVALID')
   facts.condition = conditionOf(answer)
   return new FederationError('S2S_DIALBACK_ERROR', { detail: `the peer answered ${facts.condition}`, condition: facts.condition })

@@ -1,5 +1,3 @@
-import type { AuthenticatedStream } from '../outgoing/negotiate.ts'
-import { statusOf } from '../auth/evidence.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
@@ -8,6 +6,9 @@ import type { Link } from '../model/link.ts'
 import type { Clock } from '../model/plugs.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
+import { lowestLevel } from '../incoming/link.ts'
+import type { AuthenticatedStream } from '../outgoing/negotiate.ts'
+import { SharedStream } from '../outgoing/shared-stream.ts'
 import { escapeText } from '../rules/escape.ts'
 import { kindOf } from '../rules/permitted.ts'
 import { isLoss } from '../rules/stream-management.ts'
@@ -19,12 +20,10 @@ import { Lifetime } from '../streams/lifetime.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
 
-/** One outgoing stream that carries stanzas of its pair one way (RFC 6120 §4.5). What the peer sends on it is never delivered. */
+/** One outgoing stream that carries stanzas of its pairs one way (RFC 6120 §4.5). What the peer sends on it is never delivered. */
 export class OutgoingLink implements Link, Carrier {
   readonly id: string
   readonly direction = 'outgoing'
-  readonly pairs: readonly PairStatus[]
-  readonly level: SecurityLevel
   readonly tls?: TlsFacts
   readonly certificate?: CertificateVerdict
   readonly since: number
@@ -34,6 +33,8 @@ export class OutgoingLink implements Link, Carrier {
   /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
   readonly maxBytes: number | undefined
   lost: LostStream | undefined
+  /** What further pairs join it by. */
+  readonly shared: SharedStream
   readonly #stream: XmlStream
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
@@ -46,10 +47,8 @@ export class OutgoingLink implements Link, Carrier {
 
   /** @param lost a stream of the same pair that was lost: it goes on here, if the peer agrees */
   constructor(id: string, established: AuthenticatedStream, report: Report, server: LocalServer, lost?: LostStream) {
-    const { evidence, stream, tls } = established
+    const { stream, tls } = established
     this.id = id
-    this.pairs = [statusOf(evidence)]
-    this.level = evidence.level
     if (tls !== undefined) {
       this.tls = tls.secured.facts
       this.certificate = tls.verdict
@@ -60,11 +59,20 @@ export class OutgoingLink implements Link, Carrier {
     this.#stream = stream
     this.#server = server
     this.#lastSent = this.since
+    this.shared = new SharedStream({
+      carrier: this,
+      established,
+      report,
+      mostPairs: server.limits.pairsPerStream,
+      write: xml => this.#write(xml),
+      grown: () => this.#lifetime.look(),
+      retire: () => server.background(this.close())
+    })
     this.#lifetime = new Lifetime({
       clock: server.clock,
       idle: server.timeouts.idle,
       lastHeard: () => Math.max(this.#lastSent, stream.lastHeard),
-      notAfter: () => (evidence.peerIdentity === 'dns' ? undefined : tls?.verdict.notAfter),
+      notAfter: () => (this.#isCertified ? tls?.verdict.notAfter : undefined),
       onIdle: () => server.background(this.close()),
       onExpiry: () => server.background(this.closeWith(expired()))
     })
@@ -80,6 +88,14 @@ export class OutgoingLink implements Link, Carrier {
     })
     if (server.extensions.streamManagement && established.features.sm) this.#manage(lost?.take())
     this.closed = this.#run()
+  }
+
+  get pairs(): readonly PairStatus[] {
+    return this.shared.pairs
+  }
+
+  get level(): SecurityLevel {
+    return lowestLevel(this.pairs) ?? 'plain-dialback'
   }
 
   get link(): Link {
@@ -118,6 +134,17 @@ export class OutgoingLink implements Link, Carrier {
     await this.#end(error)
   }
 
+  /** Something else than a stanza. */
+  #write(xml: string): void {
+    this.#lastSent = this.#server.clock.now()
+    this.#stream.write(xml)
+  }
+
+  /** Whether a certificate is what some pair's peer is known by. */
+  get #isCertified(): boolean {
+    return this.pairs.some(({ peerIdentity }) => peerIdentity !== 'dns')
+  }
+
   #manage(remains: Remains | undefined): void {
     if (remains === undefined) this.#acknowledgements.enable()
     else this.#acknowledgements.resume(remains)
@@ -125,6 +152,7 @@ export class OutgoingLink implements Link, Carrier {
 
   #end(error: FederationError | undefined): Promise<void> {
     this.#open = false
+    this.shared.end(error)
     this.#closing ??= this.#leave(error)
     return this.#closing
   }
@@ -145,6 +173,7 @@ export class OutgoingLink implements Link, Carrier {
   #break(error: FederationError): void {
     this.#open = false
     this.#failure ??= error
+    this.shared.end(error)
     this.#closing ??= this.#hangUp(error)
   }
 
@@ -156,6 +185,7 @@ export class OutgoingLink implements Link, Carrier {
       cause = FederationError.from(thrown)
     }
     this.#open = false
+    this.shared.end(cause)
     if (this.#closing === undefined) this.#failure = cause
     // Where nobody reads on, nothing will be acknowledged any more.
     if (this.#reading && !this.#isLost) this.#leaveBehind(cause)
@@ -196,7 +226,10 @@ export class OutgoingLink implements Link, Carrier {
   #act(frame: ElementFrame): void {
     const kind = kindOf(frame)
     if (kind === 'stream-management' && this.#acknowledgements.receive(frame)) return
-    if (kind === 'dialback-answer') return
+    if (kind === 'dialback-answer') {
+      this.shared.receive(frame)
+      return
+    }
     throw new FederationError('S2S_STREAM_ERROR_SENT', {
       detail: `<${escapeText(frame.name)}/> from the receiving entity of a one-way stream`,
       condition: 'unsupported-stanza-type',

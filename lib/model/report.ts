@@ -40,7 +40,16 @@ export interface PolicyFacts {
 /** One thing that happened, with exactly the facts that a replay needs. */
 export type TraceEntry =
   | Entry<'resolve', { readonly endpoints: readonly Endpoint[]; readonly failures: readonly string[] }>
-  | Entry<'connect', { readonly endpoint: Endpoint; readonly encryption: 'per-policy' | 'none'; readonly address?: string }>
+  | Entry<
+      'connect',
+      {
+        readonly endpoint: Endpoint
+        readonly encryption: 'per-policy' | 'none'
+        readonly address?: string
+        /** The live link that the pair joined, by its id: nothing was dialled (XEP-0220 §2.6). */
+        readonly joined?: string
+      }
+    >
   | Entry<
       'open-stream',
       {

@@ -28,6 +28,8 @@ export interface Extensions {
   readonly streamManagement: boolean
   /** Managed streams that are lost are resumed (XEP-0198 §5). */
   readonly resumption: boolean
+  /** Further pairs join live outgoing streams by dialback, where nothing is lost by it (XEP-0220 §2.6). */
+  readonly multiplexing: boolean
 }
 
 /** Bounds on what a peer can make us hold. Sizes are bytes. */

@@ -24,16 +24,35 @@ export interface ReadyStream extends OpenStream {
 /** A stream on which our identity was proved: what a link is made of. */
 export interface AuthenticatedStream extends ReadyStream {
   readonly evidence: Evidence
+  /** What SASL was offered before identity was proved. */
+  readonly mechanisms: readonly string[]
 }
 
 /** What a negotiation is for, once it has a stream: proving a pair, or asking an authoritative server. */
 export type Goal<T> = (ready: ReadyStream, attempt: Attempt, n: Negotiation) => Promise<T>
 
+/** Looks for a live stream that will do instead of a connection, before DNS is asked and after; undefined: there is none. */
+export type Shortcut<T> = (n: Negotiation) => Promise<T | undefined>
+
+const NO_SHORTCUTS = { beforeDns: () => Promise.resolve(undefined), afterDns: () => Promise.resolve(undefined) }
+
 /** From a domain pair to what it was for, or the first failure that mattered (RFC 6120 §5–6, XEP-0178, XEP-0220). */
-export async function negotiateOutgoing<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
+export async function negotiateOutgoing<T>(
+  n: Negotiation,
+  goal: Goal<T>,
+  shortcuts: { readonly beforeDns: Shortcut<T>; readonly afterDns: Shortcut<T> } = NO_SHORTCUTS
+): Promise<T> {
   if ((await n.ask.admit()) === 'refuse') throw n.refused('resolve', 'admit')
+  const known = await shortcuts.beforeDns(n)
+  if (known !== undefined) return known
   const { endpoints } = await n.step('resolve', (facts, signal) => resolveEndpoints(n, facts, signal))
   n.endpoints = endpoints
+  return (await shortcuts.afterDns(n)) ?? (await climb(n, goal))
+}
+
+/** One attempt after another, until one gets there or none is left. */
+async function climb<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
+  const { endpoints } = n
   let attempt = firstAttempt(endpoints)
   while (attempt !== undefined) {
     n.begin(attempt)
@@ -133,7 +152,7 @@ async function establish(evidence: Evidence, ready: ReadyStream, n: Negotiation)
   return await n.step('establish', facts => {
     facts.level = evidence.level
     stream.allowStanzas()
-    return Promise.resolve({ ...ready, ...restarted, evidence })
+    return Promise.resolve({ ...ready, ...restarted, evidence, mechanisms: ready.features.mechanisms })
   })
 }
 

@@ -1,41 +1,61 @@
 import { statusOf } from '../auth/evidence.ts'
+import type { Evidence } from '../auth/evidence.ts'
 import type { FederationError } from '../errors.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
 import { downgradesOf } from '../rules/downgrades.ts'
-import type { AuthenticatedStream } from './negotiate.ts'
+import { joinForSender, joinForTarget } from './join.ts'
 import { negotiateOutgoing, proveIdentity } from './negotiate.ts'
+import type { AuthenticatedStream, Goal } from './negotiate.ts'
 import type { Negotiation } from './negotiation.ts'
+import type { SharedStream } from './shared-stream.ts'
+
+/** What a negotiation for stanzas leads to: a stream of its own, or a live one that the pair has joined. */
+export type Reached =
+  | { readonly kind: 'dialled'; readonly stream: AuthenticatedStream; readonly evidence: Evidence }
+  | { readonly kind: 'joined'; readonly stream: SharedStream; readonly evidence: Evidence }
 
 /** How a negotiation for stanzas ended: its report, and the stream or the error. */
 export type Outcome =
-  | { readonly report: Report; readonly established: AuthenticatedStream; readonly error: undefined }
-  | { readonly report: Report; readonly established: undefined; readonly error: FederationError }
+  | { readonly report: Report; readonly reached: Reached; readonly error: undefined }
+  | { readonly report: Report; readonly reached: undefined; readonly error: FederationError }
 
-/** Runs a negotiation for stanzas and tells everyone how it ended. Never rejects for what the remote did. */
-export async function runNegotiation(n: Negotiation): Promise<Outcome> {
+/**
+ * Runs a negotiation for stanzas and tells everyone how it ended. Never rejects for what the remote did.
+ *
+ * @param live the streams that the pair may join, best first, if a rule allows
+ */
+export async function runNegotiation(n: Negotiation, live: () => readonly SharedStream[] = () => []): Promise<Outcome> {
   const { observer } = n.server
   observer.emit('negotiation-started', { id: n.id, peer: n.peer })
-  const outcome = await negotiated(n)
+  const outcome = await negotiated(n, live)
   n.finish()
   for (const { from, to, because } of outcome.report.downgrades) observer.emit('downgrade', { id: n.id, peer: n.peer, from, to, because })
   observer.emit('negotiation-ended', { id: n.id, report: outcome.report })
   return outcome
 }
 
-async function negotiated(n: Negotiation): Promise<Outcome> {
+async function negotiated(n: Negotiation, live: () => readonly SharedStream[]): Promise<Outcome> {
   try {
-    const established = await negotiateOutgoing(n, proveIdentity)
-    return { established, error: undefined, report: reportOf(n, established, undefined) }
+    const reached = await negotiateOutgoing<Reached>(n, dialled, {
+      beforeDns: () => joinForSender(n, live()),
+      afterDns: () => joinForTarget(n, live())
+    })
+    return { reached, error: undefined, report: reportOf(n, reached.evidence, undefined) }
   } catch (thrown) {
     const error = n.asError(thrown)
-    return { established: undefined, error, report: reportOf(n, undefined, error) }
+    return { reached: undefined, error, report: reportOf(n, undefined, error) }
   }
 }
 
+const dialled: Goal<Reached> = async (ready, attempt, n) => {
+  const stream = await proveIdentity(ready, attempt, n)
+  return { kind: 'dialled', stream, evidence: stream.evidence }
+}
+
 /** What a negotiation leaves behind. One that was for no link, such as a verification, has neither a level nor an error when it went well. */
-export function reportOf(n: Negotiation, established: AuthenticatedStream | undefined, error: FederationError | undefined): Report {
-  const level = established?.evidence.level
+export function reportOf(n: Negotiation, evidence: Evidence | undefined, error: FederationError | undefined): Report {
+  const level = evidence?.level
   const { name, options } = n.book.policy
   const base: Report = {
     schema: 1,
@@ -44,8 +64,8 @@ export function reportOf(n: Negotiation, established: AuthenticatedStream | unde
     startedAt: n.startedAt,
     endedAt: n.server.clock.now(),
     level,
-    endpoint: established === undefined ? undefined : n.attempt?.endpoint,
-    pairs: established === undefined ? [] : [statusOf(established.evidence)],
+    endpoint: evidence === undefined ? undefined : n.attempt?.endpoint,
+    pairs: evidence === undefined ? [] : [statusOf(evidence)],
     trace: n.trace,
     downgrades: level === undefined ? [] : downgradesOf(n.trace, level),
     error:

@@ -16,7 +16,7 @@ export async function prove(
   facts: StepFacts<Proof>
 ): Promise<Evidence | FederationError> {
   const { pair, server } = n
-  const peerIdentity = identityOf(ready)
+  const peerIdentity = identityOf(ready.tls)
   if (proof === 'dialback') {
     const streamId = ready.header.id
     if (streamId === undefined)
@@ -34,7 +34,7 @@ export async function prove(
 }
 
 /** How we know who the peer is: by its certificate only where policy lets that authenticate, by DNS otherwise. */
-function identityOf({ tls }: ReadyStream): PairStatus['peerIdentity'] {
+export function identityOf(tls: Pick<NonNullable<ReadyStream['tls']>, 'verdict' | 'use'> | undefined): PairStatus['peerIdentity'] {
   if (tls?.use !== 'authenticate') return 'dns'
   return tls.verdict.proof === 'pin' ? 'pin' : 'pkix'
 }

@@ -10,6 +10,7 @@ import { discoverEndpoints } from '../dns/discover.ts'
 import type { Discovery } from '../dns/discover.ts'
 import { escapeText } from '../rules/escape.ts'
 import { dialEndpoint } from '../transport/race.ts'
+import type { DialOptions } from '../transport/race.ts'
 import { readFeatures } from '../xml/features.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { readHeader } from '../xml/header.ts'
@@ -53,18 +54,15 @@ export async function resolveEndpoints(n: Negotiation, facts: StepFacts<'resolve
 
 /** A connection to one of the endpoint's addresses (RFC 8305). */
 export async function dial(attempt: Attempt, n: Negotiation, facts: StepFacts<'connect'>, signal: AbortSignal): Promise<Duplex> {
-  const { resolver, transport, clock, allowPrivateAddresses } = n.server
-  const isOwnListener = n.server.isOwnListener.bind(n.server)
-  const dialled = await dialEndpoint(attempt.endpoint, {
-    resolver,
-    transport,
-    clock,
-    signal,
-    allowPrivate: allowPrivateAddresses,
-    isOwnListener
-  })
+  const dialled = await dialEndpoint(attempt.endpoint, dialOptions(n, signal))
   facts.address = dialled.address.address
   return dialled.connection
+}
+
+/** What may be dialled, and with what. */
+export function dialOptions({ server }: Negotiation, signal: AbortSignal): DialOptions {
+  const { resolver, transport, clock, allowPrivateAddresses } = server
+  return { resolver, transport, clock, signal, allowPrivate: allowPrivateAddresses, isOwnListener: server.isOwnListener.bind(server) }
 }
 
 /** Our header, theirs, and their features (RFC 6120 §4.3). Owns the connection from here on, and ends it if this fails. */

@@ -1,6 +1,7 @@
 import { asciiDomain } from '../model/domain.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { PolicyFacts, Report, TraceEntry, VerifiedOver } from '../model/report.ts'
+import type { JoinRefusal } from './multiplexing.ts'
 import { describeProblems } from './sentences.ts'
 
 type EntryOf<S extends TraceEntry['step']> = Extract<TraceEntry, { step: S }>
@@ -30,7 +31,25 @@ export function entryText(entry: TraceEntry, report: Report): string | undefined
   }
 }
 
+/** Why a pair has a connection of its own although there are live links to its server, or to its target. */
+const WHY_NOT_JOINED: Readonly<Record<JoinRefusal, string>> = {
+  'stream-ended': 'the live link is about to end',
+  'in-clear': 'the live link is not encrypted',
+  'stream-full': 'the live link has as many pairs as it may',
+  'asked-before': 'the peer was asked about the pair on the live link before',
+  'refused-often': 'the peer has refused too many pairs on the live link',
+  'no-dialback': 'the peer does not offer dialback on the live link',
+  'no-dialback-errors': 'the peer could end the live link for a domain that it does not serve',
+  elsewhere: 'the live link is connected to another server',
+  'policy-never': 'policy does not want TLS, which the live link has',
+  'certificate-rejected': 'the certificate of the live link is not accepted for the pair',
+  'certificate-of-others': 'the certificate of the live link does not authenticate the target',
+  'better-proof': 'a connection of its own may prove more than the live link',
+  'no-proof': 'policy does not want dialback on the live link'
+}
+
 const WHY: Readonly<Record<string, string>> = {
+  ...WHY_NOT_JOINED,
   'tls-not-offered': 'the peer does not offer TLS',
   S2S_TLS_NOT_OFFERED: 'the peer does not offer TLS',
   'policy-never': 'policy does not want TLS',
@@ -75,8 +94,9 @@ const ORDINALS = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seven
 
 function connected(entry: EntryOf<'connect'>): string {
   const { attempt, took, facts, outcome } = entry
-  const { endpoint, encryption, address } = facts
+  const { endpoint, encryption, address, joined } = facts
   const place = placeOf(address ?? endpoint.host, endpoint.port)
+  if (joined !== undefined) return `${place}, joining the live link ${joined}`
   const again = attempt > 1 ? `, ${ORDINALS[attempt - 1] ?? `${attempt}th`} connection` : ''
   const how = encryption === 'none' ? ', TLS not attempted' : ''
   // The first connection tells how long it took; a later one, why it is there.

@@ -38,7 +38,7 @@ export interface UntriedProof {
 const MECHANISMS: Readonly<Record<Exclude<Proof, 'dialback'>, string>> = { 'sasl-external': 'EXTERNAL', 'sasl-plain': 'PLAIN' }
 
 /** Each proof that the policy wants, the peer offers and no clamp forbids, in the policy's order; never one that failed here before. */
-export function proofsToTry(wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): readonly Proof[] {
+export function proofsToTry(wish: readonly Proof[], facts: ProofFacts, attempt: Pick<Attempt, 'skipProofs'>): readonly Proof[] {
   return wish.filter((proof, index) => wish.indexOf(proof) === index && whyUntried(proof, wish, facts, attempt) === undefined)
 }
 
@@ -46,7 +46,7 @@ export function proofsToTry(wish: readonly Proof[], facts: ProofFacts, attempt: 
  * The proofs that are not tried, each with the reason: the answer to "why only dialback?". A password that nobody configured is
  * nothing to report.
  */
-export function untriedProofs(wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): readonly UntriedProof[] {
+export function untriedProofs(wish: readonly Proof[], facts: ProofFacts, attempt: Pick<Attempt, 'skipProofs'>): readonly UntriedProof[] {
   const all: readonly Proof[] = facts.hasPassword ? ['sasl-external', 'sasl-plain', 'dialback'] : ['sasl-external', 'dialback']
   return all.flatMap(proof => {
     const why = whyUntried(proof, wish, facts, attempt)
@@ -54,7 +54,12 @@ export function untriedProofs(wish: readonly Proof[], facts: ProofFacts, attempt
   })
 }
 
-function whyUntried(proof: Proof, wish: readonly Proof[], facts: ProofFacts, attempt: Attempt): Omit<UntriedProof, 'proof'> | undefined {
+function whyUntried(
+  proof: Proof,
+  wish: readonly Proof[],
+  facts: ProofFacts,
+  attempt: Pick<Attempt, 'skipProofs'>
+): Omit<UntriedProof, 'proof'> | undefined {
   const skipped = (code: UntriedProof['code']): Omit<UntriedProof, 'proof'> => ({ outcome: 'skipped', code })
   const isSasl = proof !== 'dialback'
   if (isSasl && !facts.encrypted) return skipped('not-encrypted')

@@ -48,6 +48,9 @@ export class RecordedWorld implements World {
 
   resolve(): Met<'resolve'> {
     const entry = this.#report.trace.find(each => isTaken(each, 'resolve'))
+    const [first] = this.#connections
+    // A pair that joins a live link to its own target has looked nothing up: the link's server is one of the target's.
+    if (entry === undefined && first !== undefined) return { facts: { endpoints: [first.endpoint], failures: [] } }
     if (entry?.step !== 'resolve') throw new UnknownFact('the servers of the domain')
     return met(entry)
   }
@@ -146,9 +149,12 @@ function isTaken({ step, outcome, code }: TraceEntry, wanted: Step): boolean {
 
 function connectionsOf(trace: readonly TraceEntry[]): readonly Recorded[] {
   return trace.flatMap(connect => {
-    if (connect.step !== 'connect') return []
-    const { endpoint, encryption } = connect.facts
-    return [{ endpoint, encryption, entries: trace.filter(entry => entry.attempt === connect.attempt) }]
+    if (connect.step !== 'connect' || connect.outcome === 'skipped') return []
+    const { endpoint, encryption, joined } = connect.facts
+    const entries = trace.filter(entry => entry.attempt === connect.attempt)
+    // What was said of a pair on somebody else's connection, and led nowhere, says nothing of one of its own.
+    if (joined !== undefined && !entries.some(entry => entry.step === 'establish' && entry.outcome === 'ok')) return []
+    return [{ endpoint, encryption, entries }]
   })
 }
 

@@ -16,7 +16,7 @@ export interface Dialled {
   readonly address: SocketAddress
 }
 
-interface DialOptions {
+export interface DialOptions {
   readonly resolver: Resolver
   readonly transport: Transport
   readonly clock: Clock
@@ -37,15 +37,20 @@ interface DialOptions {
  * may be dialled; `S2S_CONNECT_FAILED` with an AggregateError as cause; or the reason of the signal
  */
 export async function dialEndpoint(endpoint: Endpoint, by: DialOptions): Promise<Dialled> {
+  return await new Race(await dialable(endpoint, by), by).winner
+}
+
+/** Where an endpoint may lead: the addresses of its host that may be dialled, in the order to dial them; at least one. */
+export async function dialable(endpoint: Endpoint, by: Omit<DialOptions, 'transport' | 'clock'>): Promise<readonly SocketAddress[]> {
   const found = dialOrder(await addressesOf(endpoint.host, by))
   const addresses = found.map(({ address }): SocketAddress => ({ address, port: endpoint.port }))
   const allowed = endpoint.source === 'override' ? addresses : addresses.filter(address => mayBeDialled(address, by))
   if (allowed.length === 0)
     throw new FederationError('S2S_DNS_FORBIDDEN_ADDRESS', { detail: `${endpoint.host} is ${addresses.map(formatAddress).join(', ')}` })
-  return await new Race(allowed, by).winner
+  return allowed
 }
 
-async function addressesOf(host: string, { resolver, signal }: DialOptions): Promise<readonly HostAddress[]> {
+async function addressesOf(host: string, { resolver, signal }: Pick<DialOptions, 'resolver' | 'signal'>): Promise<readonly HostAddress[]> {
   const family = isIP(host)
   if (family === 4 || family === 6) return [{ address: host, family }]
   const answer = await resolver.addresses(host, { signal }).catch((cause: unknown) => {
@@ -57,7 +62,10 @@ async function addressesOf(host: string, { resolver, signal }: DialOptions): Pro
   })
 }
 
-function mayBeDialled(address: SocketAddress, { allowPrivate, isOwnListener }: DialOptions): boolean {
+function mayBeDialled(
+  address: SocketAddress,
+  { allowPrivate, isOwnListener }: Pick<DialOptions, 'allowPrivate' | 'isOwnListener'>
+): boolean {
   return (allowPrivate || !isForbiddenAddress(address.address)) && !isOwnListener(address)
 }
 

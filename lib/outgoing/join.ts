@@ -1,0 +1,138 @@
+import { FederationError } from '../errors.ts'
+import type { CertificateVerdict } from '../model/certificate.ts'
+import type { CertificateUse } from '../model/level.ts'
+import { askCertificate, askMinimumLevel, askProofs, askTls } from '../rules/decide.ts'
+import { afterFailedJoin, whyNotJoined, whyNotShared } from '../rules/multiplexing.ts'
+import type { JoinRefusal } from '../rules/multiplexing.ts'
+import { untriedProofs } from '../rules/proofs.ts'
+import { Deadline } from '../transport/deadline.ts'
+import { isSameServer, serversOf } from '../transport/same-server.ts'
+import type { Server } from '../transport/same-server.ts'
+import type { Negotiation } from './negotiation.ts'
+import type { Reached } from './outcome.ts'
+import { identityOf } from './prove.ts'
+import type { SharedStream } from './shared-stream.ts'
+import { dialOptions } from './steps.ts'
+
+/** A stream with what policy lets its certificate count for, for the pair that is about to join it. */
+interface Judged {
+  readonly stream: SharedStream
+  readonly verdict: CertificateVerdict
+  readonly use: CertificateUse
+}
+
+/** Another sender to the target of a live stream: nothing need be looked up (XEP-0220 §2.6.1). */
+export async function joinForSender(n: Negotiation, live: readonly SharedStream[]): Promise<Reached | undefined> {
+  return await joinOneOf(
+    n,
+    live.filter(stream => stream.factsFor(n.pair).isSameTarget),
+    []
+  )
+}
+
+/** Another target of a server that we are connected to (XEP-0220 §2.6.2, RFC 7712 §4.4.2). DNS has said where it is served. */
+export async function joinForTarget(n: Negotiation, live: readonly SharedStream[]): Promise<Reached | undefined> {
+  const others = live.filter(stream => {
+    const facts = stream.factsFor(n.pair)
+    return !facts.isSameTarget && whyNotShared(facts) === undefined
+  })
+  if (others.length === 0) return undefined
+  const servers = await serversFor(n)
+  return await joinOneOf(
+    n,
+    others.filter(stream => isAt(stream, servers)),
+    servers
+  )
+}
+
+/** The first stream that a rule lets the pair join; where none does, the report says why the first would not do. */
+async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers: readonly Server[]): Promise<Reached | undefined> {
+  let refusal: JoinRefusal | undefined
+  for (const stream of live) {
+    const judged = judge(n, stream, servers)
+    if (typeof judged !== 'string') return await join(n, judged)
+    refusal ??= judged
+  }
+  if (refusal !== undefined) n.skip('connect', refusal)
+  return undefined
+}
+
+/** Asks the rule, and for its sake the policy, about a pair on a stream. Nothing of it is in the trace yet. */
+function judge(n: Negotiation, stream: SharedStream, servers: readonly Server[]): Judged | JoinRefusal {
+  const { book, peer, pair, server } = n
+  const verdict = n.judge(stream.chain)
+  const use = askCertificate(book, peer, verdict).answer
+  const refusal = whyNotJoined(stream.factsFor(pair), {
+    isSameServer: isAt(stream, servers),
+    tls: askTls(book, peer).answer,
+    use,
+    proofs: askProofs(book, peer, true, use).answer,
+    floor: askMinimumLevel(book, peer).answer,
+    ours: peer.ours,
+    shown: stream.shown,
+    hasPassword: server.passwords.has(pair.target)
+  })
+  return refusal ?? { stream, verdict, use }
+}
+
+/** The dialback of a further pair. undefined: the pair needs a connection of its own, and the trace says why. */
+async function join(n: Negotiation, judged: Judged): Promise<Reached | undefined> {
+  const { stream, verdict, use } = judged
+  const { pair, server } = n
+  arrive(n, judged)
+  const request = { pair, secret: server.dialbackSecrets.current, peerIdentity: identityOf({ verdict, use }) }
+  try {
+    const evidence = await n.step('dialback', facts => stream.ask(request, facts))
+    if (FederationError.is(evidence)) throw evidence.located({ step: 'dialback', pair })
+    if (!stream.carrier.usable) throw n.failed('establish', 'S2S_STREAM_CLOSED', { detail: 'the stream that was joined has ended' })
+    n.note('establish', { level: evidence.level })
+    return { kind: 'joined', stream, evidence }
+  } catch (thrown) {
+    if (n.signal.aborted) throw n.calledOff(thrown)
+    const error = FederationError.from(thrown)
+    if (afterFailedJoin(error) === 'give-up') throw error
+    return undefined
+  } finally {
+    stream.forget(pair)
+  }
+}
+
+/** What a connection of the pair's own would have had to find out is in the trace as this stream has it. */
+function arrive(n: Negotiation, { stream, verdict, use }: Judged): void {
+  const { connection, features } = stream
+  if (connection === undefined) throw n.fail('S2S_INTERNAL', { detail: 'a stream that is nowhere was to be joined' })
+  const { endpoint, address, entries } = connection
+  n.begin({ endpoint, encryption: 'per-policy', skipProofs: [] })
+  n.position.encrypted = true
+  n.note('connect', { endpoint, encryption: 'per-policy', address, joined: stream.carrier.link.id })
+  n.ask.tls()
+  for (const entry of entries) n.note(entry.step, { ...entry.facts })
+  n.ask.certificate(verdict)
+  n.note('check-certificate', { verdict, use, ours: n.peer.ours })
+  const { declaresDialback } = stream.factsFor(n.pair)
+  n.note('open-stream', { encrypted: true, version: '1.0', declaresDialback, features })
+  const wish = n.ask.proofs(true, use).answer
+  const floor = n.ask.minimumLevel()
+  const { ours } = n.peer
+  const hasPassword = n.server.passwords.has(n.pair.target)
+  const facts = { encrypted: true, use, features, floor, ours, hasPassword, namespaceDialback: declaresDialback }
+  for (const { proof, outcome, code } of untriedProofs(wish, facts, { skipProofs: [] })) n.skip(proof, code, outcome)
+}
+
+async function serversFor(n: Negotiation): Promise<readonly Server[]> {
+  const deadline = new Deadline(n.server.clock, n.server.timeouts.resolve, 'resolve', n.signal)
+  try {
+    return await deadline.race(serversOf(n.endpoints, dialOptions(n, deadline.signal)))
+  } catch (error) {
+    if (n.signal.aborted) throw n.calledOff(error)
+    return []
+  } finally {
+    deadline.cancel()
+  }
+}
+
+function isAt({ connection }: SharedStream, servers: readonly Server[]): boolean {
+  if (connection === undefined) return false
+  const { address, endpoint } = connection
+  return servers.some(server => isSameServer(server, { address, port: endpoint.port, tls: endpoint.tls }))
+}

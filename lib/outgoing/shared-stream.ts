@@ -1,0 +1,127 @@
+import { keyXml, readAnswer } from '../auth/dialback-initiating.ts'
+import type { DialbackOutcome, DialbackRequest } from '../auth/dialback-initiating.ts'
+import { statusOf } from '../auth/evidence.ts'
+import type { Evidence } from '../auth/evidence.ts'
+import { FederationError } from '../errors.ts'
+import type { OwnCertificate } from '../model/certificate.ts'
+import type { DomainPair } from '../model/domain.ts'
+import type { PairStatus, Report } from '../model/report.ts'
+import type { StreamFeatures } from '../model/stream.ts'
+import { connectionOf } from '../rules/multiplexing.ts'
+import type { LinkConnection, StreamFacts } from '../rules/multiplexing.ts'
+import type { Carrier } from '../streams/carrier.ts'
+import { DialbackRequests } from '../streams/dialback-requests.ts'
+import type { ElementFrame } from '../xml/framer.ts'
+import type { AuthenticatedStream } from './negotiate.ts'
+
+/** What a stream needs of the link that it is. */
+export interface SharedStreamOptions {
+  readonly carrier: Carrier
+  readonly established: AuthenticatedStream
+  /** Of the negotiation that made the stream. */
+  readonly report: Report
+  readonly mostPairs: number
+  readonly write: (xml: string) => void
+  /** A pair has joined. */
+  readonly grown: () => void
+  /** No new stanza is to leave on it: it ends when what is on its way is acknowledged. */
+  readonly retire: () => void
+}
+
+/** The pairs of one outgoing stream: the one that it was opened for, and those that join it by dialback (XEP-0220 §2.6). */
+export class SharedStream {
+  readonly carrier: Carrier
+  /** Where it is connected to; undefined: that is not known, and nobody joins it. */
+  readonly connection: LinkConnection | undefined
+  readonly #options: SharedStreamOptions
+  readonly #requests = new DialbackRequests()
+  #pairs: readonly PairStatus[]
+  #refusals = 0
+
+  constructor(options: SharedStreamOptions) {
+    this.carrier = options.carrier
+    this.connection = connectionOf(options.report)
+    this.#options = options
+    this.#pairs = [statusOf(options.established.evidence)]
+  }
+
+  get pairs(): readonly PairStatus[] {
+    return this.#pairs
+  }
+
+  /** What the peer presented, DER, leaf first. */
+  get chain(): readonly Buffer[] {
+    return this.#options.established.tls?.secured.chain ?? []
+  }
+
+  /** Our own certificate for the sender that the stream was opened for. */
+  get shown(): OwnCertificate {
+    return this.#options.report.peer.ours
+  }
+
+  /** What a rule has to know of it for one pair. */
+  factsFor(pair: DomainPair): StreamFacts {
+    const { established, report, mostPairs } = this.#options
+    return {
+      isUsable: this.carrier.usable && this.connection !== undefined && established.header.id !== undefined,
+      encrypted: established.stream.encrypted,
+      pairs: this.#pairs.length + this.#requests.size,
+      mostPairs,
+      wasAsked: this.#requests.has(pair),
+      refusals: this.#refusals,
+      isSameTarget: report.peer.remote === pair.target,
+      features: this.features,
+      declaresDialback: established.header.dialback
+    }
+  }
+
+  /** What is offered now, with the mechanisms that were offered before identity was proved. */
+  get features(): StreamFeatures {
+    const { features, mechanisms } = this.#options.established
+    return { ...features, mechanisms }
+  }
+
+  /**
+   * Sends the key of a further pair and waits for its answer (XEP-0220 §2.1.1); the pairs that are there flow on meanwhile.
+   *
+   * @returns evidence, or the dialback error, after which the stream lives on
+   * @throws FederationError `S2S_DIALBACK_INVALID`, after which no new stanza leaves on the stream; or what the stream ended with
+   */
+  async ask(request: Omit<DialbackRequest, 'streamId'>, facts: DialbackOutcome): Promise<Evidence | FederationError> {
+    const { established, write } = this.#options
+    const { header, stream } = established
+    const answer = this.#requests.answerTo(request.pair)
+    write(keyXml({ ...request, streamId: header.id ?? '' }))
+    try {
+      const read = readAnswer(await answer, request, stream.encrypted, facts)
+      if (FederationError.is(read)) this.#refusals += 1
+      return read
+    } catch (error) {
+      if (FederationError.is(error) && error.code === 'S2S_DIALBACK_INVALID') this.#options.retire()
+      throw error
+    }
+  }
+
+  /** Nobody waits for the answer about a pair any more. */
+  forget(pair: DomainPair): void {
+    this.#requests.forget(pair)
+  }
+
+  /** Evidence makes a pair of the stream: from now on its stanzas may leave on it. */
+  add(evidence: Evidence): PairStatus {
+    const status = statusOf(evidence)
+    this.#pairs = [...this.#pairs, status]
+    this.#options.grown()
+    return status
+  }
+
+  /** An answer from the peer. @returns false if nobody asked for it here */
+  receive(frame: ElementFrame): boolean {
+    return this.#requests.receive(frame)
+  }
+
+  /** The stream is over for whoever still waits. */
+  end(cause: FederationError | undefined): void {
+    this.#requests.end(cause ?? new FederationError('S2S_STREAM_CLOSED', { detail: 'the stream ended while dialback was pending' }))
+  }
+}
