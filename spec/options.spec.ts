@@ -48,6 +48,7 @@ describe('an option that would not do what it says is refused, and named', () =>
     ['options.limits.queuedBytes', { ...base, limits: { queuedBytes: 2 ** 40 } }],
     ['options.extensions.streamManagement', { ...base, extensions: { streamManagement: 'no' } }],
     ['options.extensions.resumption', { ...base, extensions: { streamManagement: false, resumption: true } }],
+    ['options.extensions.multiplexing', { ...base, extensions: { multiplexing: 1 } }],
     ['options.extensions.smacks', { ...base, extensions: { smacks: true } }],
     ['options.extensions', { ...base, extensions: null }],
     ['options.listen[0]', { ...base, listen: [null] }],

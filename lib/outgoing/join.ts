@@ -1,5 +1,6 @@
 import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
+import type { Endpoint } from '../model/endpoint.ts'
 import type { CertificateUse } from '../model/level.ts'
 import { askCertificate, askMinimumLevel, askProofs, askTls } from '../rules/decide.ts'
 import { afterFailedJoin, whyNotJoined, whyNotShared } from '../rules/multiplexing.ts'
@@ -17,6 +18,8 @@ import { dialOptions } from './steps.ts'
 /** A stream with what policy lets its certificate count for, for the pair that is about to join it. */
 interface Judged {
   readonly stream: SharedStream
+  /** The endpoint of the pair's own target that leads to it. */
+  readonly endpoint: Endpoint
   readonly verdict: CertificateVerdict
   readonly use: CertificateUse
 }
@@ -40,7 +43,7 @@ export async function joinForTarget(n: Negotiation, live: readonly SharedStream[
   const servers = await serversFor(n)
   return await joinOneOf(
     n,
-    others.filter(stream => isAt(stream, servers)),
+    others.filter(stream => endpointAt(stream, servers) !== undefined),
     servers
   )
 }
@@ -60,10 +63,14 @@ async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers:
 /** Asks the rule, and for its sake the policy, about a pair on a stream. Nothing of it is in the trace yet. */
 function judge(n: Negotiation, stream: SharedStream, servers: readonly Server[]): Judged | JoinRefusal {
   const { book, peer, pair, server } = n
+  const facts = stream.factsFor(pair)
+  const unfit = whyNotShared(facts)
+  if (unfit !== undefined) return unfit
   const verdict = n.judge(stream.chain)
   const use = askCertificate(book, peer, verdict).answer
-  const refusal = whyNotJoined(stream.factsFor(pair), {
-    isSameServer: isAt(stream, servers),
+  const endpoint = facts.isSameTarget ? stream.connection?.endpoint : endpointAt(stream, servers)
+  const refusal = whyNotJoined(facts, {
+    isSameServer: endpoint !== undefined,
     tls: askTls(book, peer).answer,
     use,
     proofs: askProofs(book, peer, true, use).answer,
@@ -72,7 +79,8 @@ function judge(n: Negotiation, stream: SharedStream, servers: readonly Server[])
     shown: stream.shown,
     hasPassword: server.passwords.has(pair.target)
   })
-  return refusal ?? { stream, verdict, use }
+  if (refusal !== undefined) return refusal
+  return endpoint === undefined ? 'elsewhere' : { stream, endpoint, verdict, use }
 }
 
 /** The dialback of a further pair. undefined: the pair needs a connection of its own, and the trace says why. */
@@ -98,10 +106,10 @@ async function join(n: Negotiation, judged: Judged): Promise<Reached | undefined
 }
 
 /** What a connection of the pair's own would have had to find out is in the trace as this stream has it. */
-function arrive(n: Negotiation, { stream, verdict, use }: Judged): void {
+function arrive(n: Negotiation, { stream, endpoint, verdict, use }: Judged): void {
   const { connection, features } = stream
   if (connection === undefined) throw n.fail('S2S_INTERNAL', { detail: 'a stream that is nowhere was to be joined' })
-  const { endpoint, address, entries } = connection
+  const { address, entries } = connection
   n.begin({ endpoint, encryption: 'per-policy', skipProofs: [] })
   n.position.encrypted = true
   n.note('connect', { endpoint, encryption: 'per-policy', address, joined: stream.carrier.link.id })
@@ -131,8 +139,7 @@ async function serversFor(n: Negotiation): Promise<readonly Server[]> {
   }
 }
 
-function isAt({ connection }: SharedStream, servers: readonly Server[]): boolean {
-  if (connection === undefined) return false
-  const { address, endpoint } = connection
-  return servers.some(server => isSameServer(server, { address, port: endpoint.port, tls: endpoint.tls }))
+/** Which of the target's endpoints leads to the very server of a stream, if one does. */
+function endpointAt({ connection }: SharedStream, servers: readonly Server[]): Endpoint | undefined {
+  return connection === undefined ? undefined : servers.find(server => isSameServer(server, connection))?.endpoint
 }

@@ -67,6 +67,7 @@ export class SharedStream {
       encrypted: established.stream.encrypted,
       pairs: this.#pairs.length + this.#requests.size,
       mostPairs,
+      pending: this.#requests.size,
       wasAsked: this.#requests.has(pair),
       refusals: this.#refusals,
       isSameTarget: report.peer.remote === pair.target,

@@ -36,6 +36,7 @@ const WHY_NOT_JOINED: Readonly<Record<JoinRefusal, string>> = {
   'stream-ended': 'the live link is about to end',
   'in-clear': 'the live link is not encrypted',
   'stream-full': 'the live link has as many pairs as it may',
+  'stream-busy': 'the peer has too many pairs to answer about on the live link',
   'asked-before': 'the peer was asked about the pair on the live link before',
   'refused-often': 'the peer has refused too many pairs on the live link',
   'no-dialback': 'the peer does not offer dialback on the live link',

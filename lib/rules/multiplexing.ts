@@ -15,6 +15,8 @@ export interface StreamFacts {
   /** The pairs on it, those included that the peer has not answered about. */
   readonly pairs: number
   readonly mostPairs: number
+  /** Those that the peer has not answered about. */
+  readonly pending: number
   /** Whether the pair was asked about on it before. */
   readonly wasAsked: boolean
   /** How many pairs the peer did not take on it. */
@@ -47,6 +49,7 @@ export type JoinRefusal =
   | 'stream-ended'
   | 'in-clear'
   | 'stream-full'
+  | 'stream-busy'
   | 'asked-before'
   | 'refused-often'
   | 'no-dialback'
@@ -58,6 +61,9 @@ export type JoinRefusal =
   | 'better-proof'
   | 'no-proof'
 
+/** Each is a call to an authoritative server for the peer: half as many as this engine makes for one stream at once. */
+const MOST_PENDING = 8
+
 /** Metronome ends a stream at the tenth dialback error; nobody has asked for as many by accident. */
 const MOST_REFUSALS = 8
 
@@ -66,6 +72,7 @@ export function whyNotShared(stream: StreamFacts): JoinRefusal | undefined {
   if (!stream.isUsable) return 'stream-ended'
   if (!stream.encrypted) return 'in-clear'
   if (stream.pairs >= stream.mostPairs) return 'stream-full'
+  if (stream.pending >= MOST_PENDING) return 'stream-busy'
   if (stream.wasAsked) return 'asked-before'
   if (stream.refusals >= MOST_REFUSALS) return 'refused-often'
   if (!stream.features.dialback && !stream.declaresDialback) return 'no-dialback'

@@ -3,8 +3,9 @@ import type { Endpoint } from '../model/endpoint.ts'
 import { dialable } from './race.ts'
 import type { DialOptions } from './race.ts'
 
-/** One address that one of a domain's endpoints leads to. */
-export interface Server extends Pick<Endpoint, 'port' | 'tls'> {
+/** One address that an endpoint leads to. */
+export interface Server {
+  readonly endpoint: Endpoint
   readonly address: string
 }
 
@@ -16,7 +17,7 @@ export async function serversOf(endpoints: readonly Endpoint[], by: Omit<DialOpt
   const found = await Promise.all(
     endpoints.map(async endpoint => {
       const addresses = await dialable(endpoint, by).catch(() => [])
-      return addresses.map(({ address, port }) => ({ address, port, tls: endpoint.tls }))
+      return addresses.map(({ address }) => ({ endpoint, address }))
     })
   )
   return found.flat()
@@ -24,7 +25,7 @@ export async function serversOf(endpoints: readonly Endpoint[], by: Omit<DialOpt
 
 /** Whether two are one: the same port, the same kind of TLS and the same address, however it is written. */
 export function isSameServer(a: Server, b: Server): boolean {
-  return a.port === b.port && a.tls === b.tls && isSameAddress(a.address, b.address)
+  return a.endpoint.port === b.endpoint.port && a.endpoint.tls === b.endpoint.tls && isSameAddress(a.address, b.address)
 }
 
 function isSameAddress(a: string, b: string): boolean {

@@ -233,5 +233,57 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/links/route.ts',
     find: 'const carrier = await this.#dial(this.pair, lost)',
     replace: 'const carrier = await this.#dial(this.pair, lost?.isHeld === true ? lost : undefined)'
+  },
+  {
+    rule: 'a further target joins a link only under a certificate that authenticates it',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/rules/multiplexing.ts',
+    find: "!stream.isSameTarget && pair.use !== 'authenticate'",
+    replace: "!stream.isSameTarget && pair.use === 'reject'"
+  },
+  {
+    rule: 'a further target joins a link only where it is served itself',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/rules/multiplexing.ts',
+    find: 'if (!stream.isSameTarget && !pair.isSameServer)',
+    replace: 'if (!stream.isSameTarget && false)'
+  },
+  {
+    rule: 'one address is not another',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/transport/same-server.ts',
+    find: ' && isSameAddress(a.address, b.address)',
+    replace: ''
+  },
+  {
+    rule: 'the certificate of a link is judged for the target that joins it',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/outgoing/join.ts',
+    find: 'const verdict = n.judge(stream.chain)',
+    replace: 'const verdict = server.judge.judge(stream.chain, stream.pairs[0]?.pair.target ?? pair.target, server.clock.now(), undefined)'
+  },
+  {
+    rule: 'no level is lowered for a connection saved',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/rules/multiplexing.ts',
+    find: "return first === 'dialback' ? undefined : 'better-proof'",
+    replace: 'return undefined',
+    specs: ['spec/rules/multiplexing.spec.ts']
+  },
+  {
+    rule: 'nobody joins a link in clear',
+    id: 'XEP0220-2.6.2-a',
+    file: 'lib/rules/multiplexing.ts',
+    find: "if (!stream.encrypted) return 'in-clear'",
+    replace: '',
+    specs: ['spec/rules/multiplexing.spec.ts']
+  },
+  {
+    rule: 'an answer on a live link is for a pair that was asked about on it',
+    id: 'XEP0220-2.1.1-b',
+    file: 'lib/streams/dialback-requests.ts',
+    find: 'const pending = this.#pending.get(key)',
+    replace: 'const pending = this.#pending.get(key) ?? [...this.#pending.values()][0]',
+    specs: ['spec/links/multiplexing.spec.ts']
   }
 ]
