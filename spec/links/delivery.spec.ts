@@ -14,7 +14,7 @@ type Happening =
   | { readonly kind: 'pass'; readonly ms: number }
   | { readonly kind: 'reset' | 'finish' | 'stall' | 'resume'; readonly wire: number; readonly end: 'initiating' | 'receiving' }
   | { readonly kind: 'close'; readonly by: 'sender' | 'receiver' }
-  | { readonly kind: 'rest' }
+  | { readonly kind: 'rest' | 'restart' }
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   {
@@ -35,7 +35,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     })
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('close' as const), by: fc.constantFrom('sender' as const, 'receiver' as const) }) },
-  { weight: 1, arbitrary: fc.constant({ kind: 'rest' as const }) }
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('rest' as const, 'restart' as const) }) }
 )
 
 const surroundings = fc.record({
@@ -76,7 +76,7 @@ async function played(
     return delay === 0 ? undefined : new Promise(resolve => void world.clock.setTimeout(resolve, delay))
   }
   const sender = await world.engine('a.example', common)
-  const receiver = await world.engine('b.example', { ...common, onStanza })
+  const engines = { sender, receiver: await world.engine('b.example', { ...common, onStanza }) }
   const ends: string[] = []
   let sent = 0
   const send = (size: number): void => {
@@ -86,9 +86,14 @@ async function played(
     const stanza = new Element('message', { from: 'x@a.example', to: 'y@b.example', id: `${number}` }).t('x'.repeat(size))
     void sender.send(stanza).then(told, (error: unknown) => told(FederationError.from(error).code))
   }
-  for (const each of story) await happen(each, world, { sender, receiver }, send)
+  for (const each of story) {
+    await happen(each, world, engines, send)
+    if (each.kind !== 'restart') continue
+    await world.run(engines.receiver.stop())
+    engines.receiver = await world.engine('b.example', { ...common, onStanza })
+  }
   for (const wire of world.network.wires) wire.resume()
-  await world.run(Promise.all([sender.stop({ drain: true }), receiver.stop()]))
+  await world.run(Promise.all([sender.stop({ drain: true }), engines.receiver.stop()]))
   await world.clock.advance(60_000)
   return { world, ends, delivered }
 }
@@ -101,15 +106,14 @@ async function happen(
 ): Promise<void> {
   if (each.kind === 'send') for (let count = 0; count < each.count; count += 1) send(each.size)
   else if (each.kind === 'pass') await clock.advance(each.ms)
-  else if (each.kind === 'rest') await clock.settle()
   else if (each.kind === 'close') {
     const engine = each.by === 'sender' ? engines.sender : engines.receiver
     for (const link of engine.links()) void link.close()
-  } else {
+  } else if ('wire' in each) {
     const wire = network.wires[each.wire % Math.max(1, network.wires.length)]
     if (each.kind === 'reset') wire?.reset()
     else wire?.[each.kind](each.end)
-  }
+  } else await clock.settle()
 }
 
 /** The delivery contract: what the sender was told, and what reached the handler at the other end. */
@@ -146,7 +150,7 @@ describe('delivery, whatever happens to the links', () => {
           const managed = extensions.streamManagement === true
           holds(await played(extensions, around, happenings), managed, extensions.resumption === true || isPrompt)
         }),
-        { numRuns: Number(process.env['RUNS'] ?? 40) }
+        { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 60) }
       )
     })
 })
