@@ -28,6 +28,7 @@ import { runNegotiation } from './outgoing/outcome.ts'
 import type { Outcome } from './outgoing/outcome.ts'
 import { complete } from './policy/complete.ts'
 import type { SharedStream } from './outgoing/shared-stream.ts'
+import { SharedStreams } from './outgoing/shared-streams.ts'
 import type { Carrier } from './streams/carrier.ts'
 import type { LostStream } from './streams/lost-stream.ts'
 
@@ -89,6 +90,8 @@ class Engine implements Federation {
   readonly #router: Router
   readonly #reception: Reception
   readonly #links = new Set<Link>()
+  /** The live streams that a further pair might join. */
+  readonly #shared = new SharedStreams()
   readonly #stopped = new AbortController()
   #listening: readonly (Listener & ListeningAddress)[] = []
   #starting: Promise<void> | undefined
@@ -209,27 +212,21 @@ class Engine implements Federation {
     return carrier
   }
 
-  /** The live streams that a further pair might join. */
-  readonly #shared = (): readonly SharedStream[] => [...this.#links].flatMap(link => (link instanceof OutgoingLink ? link.shared : []))
-
   #keep(link: OutgoingLink): void {
     const { observer } = this.#server
     this.#links.add(link)
+    this.#shared.add(link.shared)
     observer.emit('link-established', { link })
     for (const pair of link.pairs) observer.emit('pair-authenticated', { link, pair })
     const gone = link.closed.then(error => {
       this.#links.delete(link)
+      this.#shared.delete(link.shared)
       observer.emit('link-closed', { link, error })
     })
     this.#server.background(gone)
   }
 
-  async #negotiate(
-    pair: DomainPair,
-    rulebook: Rulebook,
-    caller: AbortSignal | undefined,
-    live?: () => readonly SharedStream[]
-  ): Promise<Outcome> {
+  async #negotiate(pair: DomainPair, rulebook: Rulebook, caller: AbortSignal | undefined, live?: SharedStreams): Promise<Outcome> {
     const ours = await this.#server.ourCertificate(pair.sender)
     const signal = caller === undefined ? this.#stopped.signal : AbortSignal.any([this.#stopped.signal, caller])
     return await runNegotiation(new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', ours, rulebook, signal }), live)

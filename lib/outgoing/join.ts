@@ -7,12 +7,13 @@ import { afterFailedJoin, whyNotJoined, whyNotShared } from '../rules/multiplexi
 import type { JoinRefusal } from '../rules/multiplexing.ts'
 import { untriedProofs } from '../rules/proofs.ts'
 import { Deadline } from '../transport/deadline.ts'
-import { isSameServer, serversOf } from '../transport/same-server.ts'
+import { serverKey, serversOf } from '../transport/same-server.ts'
 import type { Server } from '../transport/same-server.ts'
 import type { Negotiation } from './negotiation.ts'
 import type { Reached } from './outcome.ts'
 import { identityOf } from './prove.ts'
 import type { SharedStream } from './shared-stream.ts'
+import type { SharedStreams } from './shared-streams.ts'
 import { dialOptions } from './steps.ts'
 
 /** A stream with what policy lets its certificate count for, for the pair that is about to join it. */
@@ -24,37 +25,33 @@ interface Judged {
   readonly use: CertificateUse
 }
 
+/** Streams to one server seldom differ in what policy says of them, and each costs the judging of a certificate. */
+const MOST_JUDGED = 4
+
 /** Another sender to the target of a live stream: nothing need be looked up (XEP-0220 §2.6.1). */
-export async function joinForSender(n: Negotiation, live: readonly SharedStream[]): Promise<Reached | undefined> {
-  return await joinOneOf(
-    n,
-    live.filter(stream => stream.factsFor(n.pair).isSameTarget),
-    []
-  )
+export async function joinForSender(n: Negotiation, live: SharedStreams): Promise<Reached | undefined> {
+  return await joinOneOf(n, live.to(n.pair.target), [])
 }
 
 /** Another target of a server that we are connected to (XEP-0220 §2.6.2, RFC 7712 §4.4.2). DNS has said where it is served. */
-export async function joinForTarget(n: Negotiation, live: readonly SharedStream[]): Promise<Reached | undefined> {
-  const others = live.filter(stream => {
-    const facts = stream.factsFor(n.pair)
-    return !facts.isSameTarget && whyNotShared(facts) === undefined
-  })
-  if (others.length === 0) return undefined
+export async function joinForTarget(n: Negotiation, live: SharedStreams): Promise<Reached | undefined> {
+  if (!live.areForTargets) return undefined
   const servers = await serversFor(n)
-  return await joinOneOf(
-    n,
-    others.filter(stream => endpointAt(stream, servers) !== undefined),
-    servers
-  )
+  const others = live.at(servers).filter(stream => stream.target !== n.pair.target)
+  return await joinOneOf(n, others, servers)
 }
 
 /** The first stream that a rule lets the pair join; where none does, the report says why the first would not do. */
 async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers: readonly Server[]): Promise<Reached | undefined> {
   let refusal: JoinRefusal | undefined
+  let left = MOST_JUDGED
   for (const stream of live) {
-    const judged = judge(n, stream, servers)
+    const unfit = whyNotShared(stream.factsFor(n.pair))
+    const judged = unfit ?? judge(n, stream, servers)
     if (typeof judged !== 'string') return await join(n, judged)
     refusal ??= judged
+    if (unfit === undefined) left -= 1
+    if (left === 0) break
   }
   if (refusal !== undefined) n.skip('connect', refusal)
   return undefined
@@ -64,8 +61,6 @@ async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers:
 function judge(n: Negotiation, stream: SharedStream, servers: readonly Server[]): Judged | JoinRefusal {
   const { book, peer, pair, server } = n
   const facts = stream.factsFor(pair)
-  const unfit = whyNotShared(facts)
-  if (unfit !== undefined) return unfit
   const verdict = n.judge(stream.chain)
   const use = askCertificate(book, peer, verdict).answer
   const endpoint = facts.isSameTarget ? stream.connection?.endpoint : endpointAt(stream, servers)
@@ -141,5 +136,7 @@ async function serversFor(n: Negotiation): Promise<readonly Server[]> {
 
 /** Which of the target's endpoints leads to the very server of a stream, if one does. */
 function endpointAt({ connection }: SharedStream, servers: readonly Server[]): Endpoint | undefined {
-  return connection === undefined ? undefined : servers.find(server => isSameServer(server, connection))?.endpoint
+  if (connection === undefined) return undefined
+  const key = serverKey(connection)
+  return servers.find(server => serverKey(server) === key)?.endpoint
 }

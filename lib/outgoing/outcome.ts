@@ -9,6 +9,7 @@ import { negotiateOutgoing, proveIdentity } from './negotiate.ts'
 import type { AuthenticatedStream, Goal } from './negotiate.ts'
 import type { Negotiation } from './negotiation.ts'
 import type { SharedStream } from './shared-stream.ts'
+import type { SharedStreams } from './shared-streams.ts'
 
 /** What a negotiation for stanzas leads to: a stream of its own, or a live one that the pair has joined. */
 export type Reached =
@@ -23,9 +24,9 @@ export type Outcome =
 /**
  * Runs a negotiation for stanzas and tells everyone how it ended. Never rejects for what the remote did.
  *
- * @param live the streams that the pair may join, best first, if a rule allows
+ * @param live the streams that the pair may join; undefined: it has a connection of its own
  */
-export async function runNegotiation(n: Negotiation, live: () => readonly SharedStream[] = () => []): Promise<Outcome> {
+export async function runNegotiation(n: Negotiation, live?: SharedStreams): Promise<Outcome> {
   const { observer } = n.server
   observer.emit('negotiation-started', { id: n.id, peer: n.peer })
   const outcome = await negotiated(n, live)
@@ -35,12 +36,10 @@ export async function runNegotiation(n: Negotiation, live: () => readonly Shared
   return outcome
 }
 
-async function negotiated(n: Negotiation, live: () => readonly SharedStream[]): Promise<Outcome> {
+async function negotiated(n: Negotiation, live: SharedStreams | undefined): Promise<Outcome> {
   try {
-    const reached = await negotiateOutgoing<Reached>(n, dialled, {
-      beforeDns: () => joinForSender(n, live()),
-      afterDns: () => joinForTarget(n, live())
-    })
+    const shortcuts = live === undefined ? undefined : { beforeDns: () => joinForSender(n, live), afterDns: () => joinForTarget(n, live) }
+    const reached = await negotiateOutgoing<Reached>(n, dialled, shortcuts)
     return { reached, error: undefined, report: reportOf(n, reached.evidence, undefined) }
   } catch (thrown) {
     const error = n.asError(thrown)

@@ -4,7 +4,7 @@ import { statusOf } from '../auth/evidence.ts'
 import type { Evidence } from '../auth/evidence.ts'
 import { FederationError } from '../errors.ts'
 import type { OwnCertificate } from '../model/certificate.ts'
-import type { DomainPair } from '../model/domain.ts'
+import type { Domain, DomainPair } from '../model/domain.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { StreamFeatures } from '../model/stream.ts'
 import { connectionOf } from '../rules/multiplexing.ts'
@@ -49,6 +49,15 @@ export class SharedStream {
     return this.#pairs
   }
 
+  /** The target that its header named. */
+  get target(): Domain | undefined {
+    return this.#options.report.peer.remote
+  }
+
+  get encrypted(): boolean {
+    return this.#options.established.stream.encrypted
+  }
+
   /** What the peer presented, DER, leaf first. */
   get chain(): readonly Buffer[] {
     return this.#options.established.tls?.secured.chain ?? []
@@ -61,16 +70,16 @@ export class SharedStream {
 
   /** What a rule has to know of it for one pair. */
   factsFor(pair: DomainPair): StreamFacts {
-    const { established, report, mostPairs } = this.#options
+    const { established, mostPairs } = this.#options
     return {
       isUsable: this.carrier.usable && this.connection !== undefined && established.header.id !== undefined,
-      encrypted: established.stream.encrypted,
+      encrypted: this.encrypted,
       pairs: this.#pairs.length + this.#requests.size,
       mostPairs,
       pending: this.#requests.size,
       wasAsked: this.#requests.has(pair),
       refusals: this.#refusals,
-      isSameTarget: report.peer.remote === pair.target,
+      isSameTarget: this.target === pair.target,
       features: this.features,
       declaresDialback: established.header.dialback
     }

@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 import type { Endpoint } from '../model/endpoint.ts'
 import { dialable } from './race.ts'
 import type { DialOptions } from './race.ts'
@@ -23,20 +23,12 @@ export async function serversOf(endpoints: readonly Endpoint[], by: Omit<DialOpt
   return found.flat()
 }
 
-/** Whether two are one: the same port, the same kind of TLS and the same address, however it is written. */
-export function isSameServer(a: Server, b: Server): boolean {
-  return a.endpoint.port === b.endpoint.port && a.endpoint.tls === b.endpoint.tls && isSameAddress(a.address, b.address)
+/** The same text for the same server: address, however it is written, port and kind of TLS. */
+export function serverKey({ address, endpoint: { port, tls } }: Server): string {
+  return `${canonical(address)} ${port} ${tls}`
 }
 
-function isSameAddress(a: string, b: string): boolean {
-  if (a === b) return true
-  // A scoped address has a zone that no list takes; written otherwise it is another.
-  if (a.includes('%') || b.includes('%')) return false
-  const list = new BlockList()
-  list.addAddress(a, familyOf(a))
-  return list.check(b, familyOf(b))
-}
-
-function familyOf(address: string): 'ipv6' | 'ipv4' {
-  return isIPv6(address) ? 'ipv6' : 'ipv4'
+/** An address with a zone stays as it is written: it has a meaning on this machine only. */
+function canonical(address: string): string {
+  return isIPv6(address) && !address.includes('%') ? new URL(`http://[${address}]`).hostname : address
 }

@@ -251,6 +251,24 @@ describe('incoming/dialback, receiving server', () => {
     assert.equal([...scene.links][0]?.pairs.length, 2)
   })
 
+  it('keeps pairs of different levels apart: each stanza comes with the level of its own pair', async () => {
+    const { scene, caller } = await byExternal({}, ['mercutio.example'])
+    await caller.say(key('K', 'mercutio.example'))
+    await caller.say(key('K', 'paris.example'))
+    scene.asked[0]?.answer({ answer: 'valid', verifiedOver: 'clear' })
+    await caller.hear()
+    for (const sender of ['capulet', 'mercutio', 'paris', 'capulet']) await caller.say(message(`x@${sender}.example`))
+    assert.deepEqual(
+      scene.stanzas.map(({ pair }) => [pair.pair.sender, pair.level, pair.peerIdentity, pair.verifiedOver]),
+      [
+        ['capulet.example', 'sasl-external', 'pkix', undefined],
+        ['mercutio.example', 'tls-dialback', 'pkix', undefined],
+        ['paris.example', 'tls-dialback', 'dns', 'clear'],
+        ['capulet.example', 'sasl-external', 'pkix', undefined]
+      ]
+    )
+  })
+
   it('ends the stream over addresses that are no domains', async () => {
     for (const [from, to] of [
       ['', 'montague.example'],

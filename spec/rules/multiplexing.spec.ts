@@ -40,7 +40,6 @@ const STREAM: readonly Row[] = [
     undefined
   ],
   ['a stream that takes no stanza any more is not joined', { isUsable: false }, {}, 'stream-ended'],
-  ['a stream in clear is never joined', { encrypted: false }, {}, 'in-clear'],
   ['a stream in clear is not joined by another sender either', { ...sender, encrypted: false }, {}, 'in-clear'],
   ['a stream with as many pairs as it may have is not joined', { pairs: 2 }, {}, 'stream-full'],
   ['a stream on which eight pairs wait for their answers is not joined', { pending: 8, mostPairs: 99 }, {}, 'stream-busy'],
@@ -62,7 +61,9 @@ const TARGET: readonly Row[] = [
   ],
   ['a target that is served elsewhere does not join', {}, { isSameServer: false }, 'elsewhere'],
   ['a certificate that only encrypts for the new target does not do', {}, { use: 'encrypt-only' }, 'certificate-of-others'],
-  ['a certificate that is rejected for it does not either', {}, { use: 'reject' }, 'certificate-rejected']
+  ['a certificate that is rejected for it does not either', {}, { use: 'reject' }, 'certificate-rejected'],
+  ['a stream in clear takes no further target', { encrypted: false }, {}, 'in-clear'],
+  ['a target that EXTERNAL could prove has a connection of its own', offering('EXTERNAL'), {}, 'better-proof']
 ]
 
 const POLICY: readonly Row[] = [
@@ -81,7 +82,6 @@ const POLICY: readonly Row[] = [
 ]
 
 const LEVEL: readonly Row[] = [
-  ['a pair that EXTERNAL could prove has a connection of its own', offering('EXTERNAL'), {}, 'better-proof'],
   ['a sender that EXTERNAL could prove has one too', { ...sender, ...offering('EXTERNAL') }, {}, 'better-proof'],
   ['without a certificate of its own, EXTERNAL is nothing to wait for', offering('EXTERNAL'), { ours: 'missing' }, undefined],
   ['where policy puts dialback first, it joins', offering('EXTERNAL'), { proofs: ['dialback', 'sasl-external'] }, undefined],
