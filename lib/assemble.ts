@@ -5,7 +5,8 @@ import { ownCertificate } from './model/certificate.ts'
 import type { OwnCertificate } from './model/certificate.ts'
 import type { Domain } from './model/domain.ts'
 import type { SocketAddress } from './model/plugs.ts'
-import type { Rulebook } from './model/policy.ts'
+import type { Guard, Policy, Rulebook } from './model/policy.ts'
+import type { Trust } from './model/settings.ts'
 import type { Observer } from './observe/observer.ts'
 import type { FederationOptions, Settings } from './options.ts'
 import { Judge } from './pki/judge.ts'
@@ -20,6 +21,8 @@ import { nodeTls } from './transport/tls.ts'
 export interface AssembledServer extends LocalServer {
   /** The addresses we listen on, for `isOwnListener`. */
   readonly listening: SocketAddress[]
+  /** Settings were changed by this; whoever captured {@link LocalServer.epoch} before has to ask again. */
+  change(by: { readonly policy?: Policy | undefined; readonly guards?: readonly Guard[]; readonly trust?: Trust }): void
   /** Resolves when nothing goes on in the background. */
   settled(): Promise<void>
 }
@@ -30,7 +33,8 @@ export function createLocalServer(options: FederationOptions, settings: Settings
   const tls = options.tls ?? nodeTls()
   const hosted = new HostedDomains(options.domains, tls, options.defaultDomain)
   const judge = new Judge(options.trust)
-  const rulebook: Rulebook = { policy: complete(options.policy), guards: options.guards ?? [] }
+  let rulebook: Rulebook = { policy: complete(options.policy), guards: options.guards ?? [] }
+  let epoch = 0
   const secret = options.dialbackSecret ?? { current: randomBytes(32) }
   const listening: SocketAddress[] = []
   const background = new Set<Promise<void>>()
@@ -51,7 +55,15 @@ export function createLocalServer(options: FederationOptions, settings: Settings
     passwords: settings.passwords,
     dialbackSecrets: { current: secret.current, accepted: secret.accepted ?? [] },
     allowPrivateAddresses: options.allowPrivateAddresses ?? false,
+    get epoch() {
+      return epoch
+    },
     rulebook: () => rulebook,
+    change(by) {
+      if (by.trust !== undefined) judge.reload(by.trust)
+      rulebook = { policy: 'policy' in by ? complete(by.policy) : rulebook.policy, guards: by.guards ?? rulebook.guards }
+      epoch += 1
+    },
     isOwnListener: ({ address, port }) => listening.some(own => own.port === port && isOwnAddress(own.address, address)),
     async ourCertificate(local: Domain): Promise<OwnCertificate> {
       const context = await hosted.context(local)

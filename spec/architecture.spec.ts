@@ -14,13 +14,23 @@ const ORDER: readonly (readonly string[])[] = [
   ['streams'],
   ['outgoing', 'incoming'],
   ['links'],
-  ['federation', 'assemble', 'options', 'option-checks'],
+  ['federation', 'engine', 'control', 'dialler', 'assemble', 'options', 'option-checks'],
   ['testing', 'index'],
   ['cli']
 ]
 
 /** Rows whose parts are one thing in two places, and may import each other. */
-const TOGETHER: readonly string[] = ['model', 'errors', 'federation', 'assemble', 'options', 'option-checks']
+const TOGETHER: readonly string[] = [
+  'model',
+  'errors',
+  'federation',
+  'engine',
+  'control',
+  'dialler',
+  'assemble',
+  'options',
+  'option-checks'
+]
 
 /** Decide from facts alone: nothing of Node but hashing and the mapping of international names. */
 const PURE: readonly string[] = ['model', 'errors', 'rules']

@@ -26,6 +26,8 @@ export interface LocalServer {
   readonly observer: Observer
   /** Whether an address is one we listen on: it is never dialled. */
   isOwnListener(address: SocketAddress): boolean
+  /** Grows with every change of settings: policy, guards, trust, domains and their certificates. */
+  readonly epoch: number
   /** The policy and guards in force now. */
   rulebook(): Rulebook
   /** Work that goes on after its negotiation is over, such as a polite end: a stopping engine waits for it. It never rejects. */

@@ -12,6 +12,7 @@ import { Lifetime } from '../streams/lifetime.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import type { OpenStream } from './stage.ts'
+import { onStream } from './standing.ts'
 
 /** The pairs that are authenticated on one stream, and the link that the stream is from the first of them on. */
 export class AuthenticatedPairs {
@@ -92,7 +93,9 @@ export class AuthenticatedPairs {
       certificate: open.certificate?.verdict,
       pairs: () => this.statuses,
       report: () => n.report(),
-      close: () => n.close(open.stream)
+      close: () => n.close(open.stream),
+      standing: () => this.statuses.map(status => onStream(status, open, n)),
+      reset: error => n.stop(error)
     })
     this.#link = link
     this.#lifetime = new Lifetime({

@@ -10,6 +10,7 @@ import { trimKey } from '../rules/dialback-key.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import { Questions } from './questions.ts'
+import { authenticate } from './standing.ts'
 import { addressGroup, takeAll } from './quota.ts'
 import type { OpenStream } from './stage.ts'
 import type { StepFacts } from './trace.ts'
@@ -95,16 +96,34 @@ function takeRoom(pair: DomainPair, n: IncomingNegotiation): (() => void) | unde
 
 /** Decides about one key and answers, if the header that it came under is still the stream's. Never rejects. */
 async function decide(received: ReceivedKey, open: OpenStream, header: AbortSignal, n: IncomingNegotiation): Promise<void> {
-  const proved = await prove(received, open, header, n).catch((thrown: unknown) => {
-    const error = FederationError.from(thrown)
-    return new FederationError('S2S_DIALBACK_ERROR', { condition: 'remote-server-timeout', detail: error.message, cause: error })
-  })
-  if (header.aborted || n.signal.aborted || n.isClosing) return
-  if (FederationError.is(proved)) refuse(proved, received, open, n)
-  else {
-    n.authenticated.add(proved, open)
-    open.stream.write(dialbackAnswerXml(received.reply, 'valid'))
+  const isOver = (): boolean => header.aborted || n.signal.aborted || n.isClosing
+  const proved = await proveNow(received, open, header, n)
+  if (isOver()) return
+  const refused = FederationError.is(proved) ? proved : await authenticate(proved, open, n, isOver)
+  if (isOver()) return
+  if (refused === undefined) open.stream.write(dialbackAnswerXml(received.reply, 'valid'))
+  else refuse(refused, received, open, n)
+}
+
+/** So often a key is judged anew because settings have changed meanwhile. */
+const MOST_JUDGEMENTS = 3
+
+/** What the authoritative server said counts only if it was asked under the settings of now. */
+async function proveNow(
+  received: ReceivedKey,
+  open: OpenStream,
+  header: AbortSignal,
+  n: IncomingNegotiation
+): Promise<Evidence | FederationError> {
+  for (let judged = 0; judged < MOST_JUDGEMENTS; judged += 1) {
+    const { epoch } = n.server
+    const proved = await prove(received, open, header, n).catch((thrown: unknown) => {
+      const error = FederationError.from(thrown)
+      return new FederationError('S2S_DIALBACK_ERROR', { condition: 'remote-server-timeout', detail: error.message, cause: error })
+    })
+    if (epoch === n.server.epoch) return proved
   }
+  return new FederationError('S2S_DIALBACK_ERROR', { condition: 'remote-server-timeout', detail: 'settings changed all the while' })
 }
 
 async function prove(
@@ -134,7 +153,7 @@ async function prove(
 /** What policy says of this pair on this stream: asked anew for every pair but the header's own, which has been admitted. */
 async function isAllowed(pair: DomainPair, open: OpenStream, n: IncomingNegotiation) {
   const { encrypted } = open.stream
-  const isHeaders = pair.sender === open.remote && pair.target === open.local
+  const isHeaders = pair.sender === open.remote && pair.target === open.local && open.epoch === n.server.epoch
   const questions = isHeaders ? open.questions : new Questions(await n.peerOf(pair.target, pair.sender), n.server, n.trace)
   if (!isHeaders && (await questions.admit()) === 'refuse') return n.fail('S2S_POLICY', { condition: 'not-authorized', pair })
   if (!encrypted && questions.tls() === 'required') return denied('policy-violation', 'TLS has to be negotiated first')

@@ -49,13 +49,14 @@ function note(facts: StepFacts<'open-stream'>, { from, to, version }: StreamHead
 
 /** Who is this, whom do they want, and may they (RFC 6120 §4.9.1.2)? Asked in clear and, from the beginning, again inside TLS. */
 async function introduce(stage: Stage, header: StreamHeader, n: IncomingNegotiation): Promise<OpenStream> {
+  const { epoch } = n.server
   const local = hostedDomain(stage, header, n)
   n.peer = await n.peerOf(local, undefined)
   const remote = remoteDomain(stage, header, n)
   n.peer = { ...n.peer, remote }
   const questions = new Questions(n.peer, n.server, n.trace)
   if ((await questions.admit()) === 'refuse') throw n.fail('S2S_POLICY')
-  const base = { stream: stage.stream, header, id: newStreamId(), local, remote, questions }
+  const base = { stream: stage.stream, header, id: newStreamId(), local, remote, epoch, questions }
   if (stage.tls === undefined || remote === undefined) return { ...base, ...(await inClear(questions, local, n)) }
   return { ...base, ...inTls(stage, stage.tls, remote, questions, n) }
 }
@@ -105,7 +106,7 @@ function hostedDomain(stage: Stage, { to }: StreamHeader, n: IncomingNegotiation
   // Servers from before RFC 6120 name nobody in clear; each of their keys names both domains again.
   const local = to ?? (stage.tls === undefined ? hosted.defaultDomain : undefined)
   if (local === undefined) throw n.refused('improper-addressing', "the stream header has no 'to'")
-  if (!hosted.has(local)) throw n.refused('host-unknown', `${local} is not served here`)
+  if (!hosted.has(local)) throw n.refused(hosted.isGone(local) ? 'host-gone' : 'host-unknown', `${local} is not served here`)
   if (stage.tls !== undefined && !isShownFor(local, stage.tls, n)) {
     throw n.refused('policy-violation', `the certificate of ${String(stage.tls.named)} was asked for, and ${local} then`)
   }

@@ -1,9 +1,10 @@
+import type { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import { weakest } from '../model/level.ts'
 import type { SecurityLevel } from '../model/level.ts'
-import type { Link } from '../model/link.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
+import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 
 /** What a link shows of the stream it stands for. */
 export interface LinkSource {
@@ -14,10 +15,12 @@ export interface LinkSource {
   readonly pairs: () => readonly PairStatus[]
   readonly report: () => Report
   readonly close: () => Promise<void>
+  readonly standing: () => readonly PairOnStream[]
+  readonly reset: (error: FederationError) => void
 }
 
 /** An incoming stream on which at least one pair is authenticated; it grows with each further pair. */
-export class IncomingLink implements Link {
+export class IncomingLink implements LiveLink {
   readonly id: string
   readonly direction = 'incoming'
   readonly since: number
@@ -47,6 +50,14 @@ export class IncomingLink implements Link {
 
   close(): Promise<void> {
     return this.#source.close()
+  }
+
+  standing(): readonly PairOnStream[] {
+    return this.#source.standing()
+  }
+
+  reset(error: FederationError): void {
+    this.#source.reset(error)
   }
 }
 

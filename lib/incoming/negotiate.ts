@@ -15,6 +15,7 @@ import { greet } from './greet.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import { receiveSasl, refuseSasl } from './sasl.ts'
 import type { Handover, OpenStream, Stage } from './stage.ts'
+import { authenticate } from './standing.ts'
 import { receiveManagement } from './stream-management.ts'
 
 /** Where an element leads: to another header, to a TLS handshake, or nowhere else. */
@@ -61,7 +62,8 @@ async function secure(connection: Duplex, named: Domain | undefined, n: Incoming
 /** The headers; and where SASL has proved a pair before, the pair. */
 async function begin(stage: Stage, n: IncomingNegotiation): Promise<OpenStream> {
   const open = await greet(stage, n)
-  if (stage.proved !== undefined) n.authenticated.add(stage.proved.evidence, open)
+  const fallen = stage.proved === undefined ? undefined : await authenticate(stage.proved.evidence, open, n)
+  if (fallen !== undefined) throw fallen
   return open
 }
 

@@ -7,13 +7,13 @@ import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import type { OwnCertificate } from '../model/certificate.ts'
 import { domain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
-import type { Link } from '../model/link.ts'
 import type { Timer, TlsContext } from '../model/plugs.ts'
 import type { Peer, Step } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
 import type { OnStanza } from '../streams/delivery.ts'
 import { Deadline } from '../transport/deadline.ts'
+import type { LiveLink } from '../streams/standing.ts'
 import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
 import type { Quota } from './quota.ts'
@@ -27,7 +27,7 @@ export interface IncomingParts {
   readonly verify: VerifyKey
   readonly onStanza: OnStanza
   /** Every live link, both directions. */
-  readonly links: Set<Link>
+  readonly links: Set<LiveLink>
   /** Managed streams that live or were lost, over all connections. */
   readonly resumable: ResumableStreams
   /** Verifications under way, over all streams. */

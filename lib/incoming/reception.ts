@@ -2,9 +2,9 @@ import type { Duplex } from 'node:stream'
 import type { VerifyKey } from '../auth/dialback-receiving.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
-import type { Link } from '../model/link.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Report } from '../model/report.ts'
+import type { LiveLink } from '../streams/standing.ts'
 import { negotiateIncoming } from './negotiate.ts'
 import { IncomingNegotiation } from './negotiation.ts'
 import type { Arrival, IncomingParts } from './negotiation.ts'
@@ -18,7 +18,7 @@ export interface ReceptionOptions {
   /** Takes each stanza of an authenticated pair, in order; its stream is not read on until a returned promise settles. */
   readonly onStanza: IncomingParts['onStanza']
   /** Where a stream appears as a link once a pair is authenticated on it, until it is gone. */
-  readonly links: Set<Link>
+  readonly links: Set<LiveLink>
 }
 
 /** Every incoming stream of an engine, and what they share: the limits, and the links they become. */

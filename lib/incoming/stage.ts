@@ -44,6 +44,8 @@ export interface OpenStream {
   readonly id: string
   readonly local: Domain
   readonly remote: Domain | undefined
+  /** When the settings under which its questions were asked were in force: `LocalServer.epoch`. */
+  readonly epoch: number
   readonly questions: Questions
   /** What the certificate says about `remote`; undefined in clear. */
   readonly certificate: JudgedCertificate | undefined

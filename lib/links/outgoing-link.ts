@@ -17,11 +17,12 @@ import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
 import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
+import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
 
 /** One outgoing stream that carries stanzas of its pairs one way (RFC 6120 §4.5). What the peer sends on it is never delivered. */
-export class OutgoingLink implements Link, Carrier {
+export class OutgoingLink implements LiveLink, Carrier {
   readonly id: string
   readonly direction = 'outgoing'
   readonly tls?: TlsFacts
@@ -36,6 +37,7 @@ export class OutgoingLink implements Link, Carrier {
   /** What further pairs join it by. */
   readonly shared: SharedStream
   readonly #stream: XmlStream
+  readonly #chain: readonly Buffer[]
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
   readonly #acknowledgements: Acknowledgements
@@ -57,6 +59,7 @@ export class OutgoingLink implements Link, Carrier {
     this.report = report
     this.maxBytes = established.features.limits?.maxBytes
     this.#stream = stream
+    this.#chain = tls?.secured.chain ?? []
     this.#server = server
     this.#lastSent = this.since
     this.shared = new SharedStream({
@@ -143,6 +146,14 @@ export class OutgoingLink implements Link, Carrier {
   /** Whether a certificate is what some pair's peer is known by. */
   get #isCertified(): boolean {
     return this.pairs.some(({ peerIdentity }) => peerIdentity !== 'dns')
+  }
+
+  standing(): readonly PairOnStream[] {
+    return this.pairs.map(status => ({ status, encrypted: this.#stream.encrypted, chain: this.#chain }))
+  }
+
+  reset(error: FederationError): void {
+    this.#break(error)
   }
 
   #manage(remains: Remains | undefined): void {

@@ -2,12 +2,11 @@ import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
+import type { RouteState, RouteStatus } from '../model/route.ts'
 import { retryDelay } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
-
-export type RouteState = 'queue' | 'bounce' | 'send'
 
 /** So many links in a row may break before a stream that was lost is resumed on one. */
 const FRUITLESS_MOST = 2
@@ -58,6 +57,20 @@ export class Route {
   /** Whether anything would be lost by forgetting the route. */
   get isIdle(): boolean {
     return !this.#isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#server.clock.now() >= this.#bounceUntil
+  }
+
+  /** What it looks like now. */
+  status(): RouteStatus {
+    const { pair, state } = this
+    const bounced = state === 'bounce' ? { until: this.#bounceUntil, ...(this.#reason === undefined ? {} : { reason: this.#reason }) } : {}
+    const link = this.#carrier?.usable === true ? { link: this.#carrier.link.id } : {}
+    return { pair, state, stanzas: this.#queue.length, bytes: this.#queuedBytes, ...link, ...bounced }
+  }
+
+  /** Forgets the retry time: the next stanza has the pair negotiated. */
+  retryNow(): void {
+    this.#bounceUntil = 0
+    this.#failures = 0
   }
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */

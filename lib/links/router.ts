@@ -2,7 +2,8 @@ import type { Element } from 'ltx'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import { pairKey } from '../model/domain.ts'
-import type { DomainPair } from '../model/domain.ts'
+import type { Domain, DomainPair } from '../model/domain.ts'
+import type { RouteStatus } from '../model/route.ts'
 import type { Delivery, Stanza } from '../model/stanza.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import { outboundStanza } from './outbound-stanza.ts'
@@ -65,6 +66,21 @@ export class Router {
   async open(pair: DomainPair): Promise<Carrier> {
     if (this.#stopped !== undefined) throw this.#stopped
     return await this.#routeOf(checkedPair(pair, this.#server)).open()
+  }
+
+  /** Every route that is remembered: one that nothing would be lost by is forgotten now and then. */
+  statuses(): readonly RouteStatus[] {
+    return [...this.#routes.values()].map(route => route.status())
+  }
+
+  /** Forgets the retry times of every pair with this target. */
+  retryNow(target: Domain): void {
+    for (const route of this.#routes.values()) if (route.pair.target === target) route.retryNow()
+  }
+
+  /** Fails what waits for pairs of which one domain is this one. */
+  clear(domain: Domain, error: FederationError): void {
+    for (const route of this.#routes.values()) if (route.pair.sender === domain || route.pair.target === domain) route.clear(error)
   }
 
   /** Resolves when no stanza waits in any queue. */

@@ -20,6 +20,10 @@ export interface FederationEvents {
   }
   'link-established': { readonly link: Link }
   'link-closed': { readonly link: Link; readonly error: FederationError | undefined }
+  /** Other settings are in force: every link is judged by them now. */
+  'settings-changed': { readonly what: 'policy' | 'guards' | 'trust' | 'domains' }
+  /** A link ends because one of its pairs may not go on under the settings of now. */
+  'link-reset': { readonly link: Link; readonly error: FederationError }
   'pair-authenticated': { readonly link: Link; readonly pair: PairStatus }
   'stanza-bounced': { readonly stanza: Element | Stanza; readonly error: FederationError }
   warning: { readonly error: FederationError }

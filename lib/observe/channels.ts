@@ -10,6 +10,8 @@ export const CHANNELS = {
   'link-established': 's2s:link:open',
   'link-closed': 's2s:link:close',
   'pair-authenticated': 's2s:link:pair',
+  'link-reset': 's2s:link:reset',
+  'settings-changed': 's2s:settings',
   'stanza-bounced': 's2s:stanza:bounced',
   warning: 's2s:warning'
 } as const satisfies Readonly<Record<keyof FederationEvents, string>>

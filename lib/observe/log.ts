@@ -39,6 +39,9 @@ const LINES: Lines = {
     if (pair.level === 'plain-dialback') logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
     else logger.info(fields, 'pair authenticated')
   },
+  'settings-changed': (logger, { what }) => logger.info({ what }, 'settings changed'),
+  'link-reset': (logger, { link, error }) =>
+    logger.warn({ link: link.id, direction: link.direction, ...aboutError(error) }, 'link may not go on'),
   'stanza-bounced': (logger, { error }) => logger.info(aboutError(error), 'stanza bounced'),
   // Our own mistake is worth its stack; a peer's is said in full by the error's sentence.
   warning: (logger, { error }) =>

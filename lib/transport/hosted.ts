@@ -1,7 +1,10 @@
 import { FederationError } from '../errors.ts'
-import { parseDomain } from '../model/domain.ts'
+import { domain, parseDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Credentials, KeyStore, Tls, TlsContext } from '../model/plugs.ts'
+
+/** Former domains that are remembered; a store that comes and goes with thousands needs no more of them. */
+const MOST_GONE = 10_000
 
 /**
  * The domains this server speaks for, and what each shows the world: one TLS context per domain, made on first use and kept until
@@ -9,9 +12,12 @@ import type { Credentials, KeyStore, Tls, TlsContext } from '../model/plugs.ts'
  */
 export class HostedDomains {
   readonly #store: KeyStore
+  /** What was given as a record; undefined: a key store was. */
+  readonly #own: Map<Domain, Credentials | undefined> | undefined
   readonly #tls: Tls
   readonly #defaultName: string | undefined
   #domains: ReadonlySet<Domain>
+  readonly #gone = new Set<Domain>()
   #default: Domain | undefined
   #contexts = new Map<Domain, Promise<TlsContext | undefined>>()
   #reloads: Promise<void> = Promise.resolve()
@@ -22,7 +28,13 @@ export class HostedDomains {
    * @throws FederationError `S2S_CONFIG` naming a domain that is none, that is given twice, or that is the default and not hosted
    */
   constructor(source: Readonly<Record<string, Credentials | undefined>> | KeyStore, tls: Tls, defaultDomain?: string) {
-    this.#store = isKeyStore(source) ? source : keyStoreOf(source)
+    if (isKeyStore(source)) this.#store = source
+    else {
+      readDomains(Object.keys(source))
+      const own = new Map(Object.entries(source).map(([name, credentials]) => [domain(name), credentials]))
+      this.#own = own
+      this.#store = keyStoreOf(own)
+    }
     this.#tls = tls
     this.#defaultName = defaultDomain
     this.#domains = readDomains(this.#store.domains)
@@ -39,6 +51,11 @@ export class HostedDomains {
 
   has(hosted: Domain): boolean {
     return this.#domains.has(hosted)
+  }
+
+  /** Whether a domain was hosted here once and is not any more: `host-gone`, not `host-unknown` (RFC 6120 §4.9.3.5). */
+  isGone(domain: Domain): boolean {
+    return this.#gone.has(domain)
   }
 
   /**
@@ -77,9 +94,49 @@ export class HostedDomains {
    * @throws FederationError `S2S_CONFIG`, as the constructor and {@link context}; then nothing has changed
    */
   reload(): Promise<void> {
-    const reload = this.#reloads.then(() => this.#readAgain())
-    this.#reloads = reload.catch(() => undefined)
-    return reload
+    return this.#inTurn(() => this.#readAgain())
+  }
+
+  /**
+   * Hosts one more domain, or gives a hosted one other credentials.
+   *
+   * @throws FederationError `S2S_CONFIG` where a key store says what is hosted, and for credentials that cannot be used; then nothing has changed
+   */
+  add(hosted: Domain, credentials: Credentials | undefined): Promise<void> {
+    return this.#change(credentialsOf => credentialsOf.set(hosted, credentials))
+  }
+
+  /**
+   * Hosts a domain no more.
+   *
+   * @throws FederationError `S2S_CONFIG` for one that is not hosted, for the default domain, and where a key store says what is hosted
+   */
+  remove(hosted: Domain): Promise<void> {
+    if (!this.has(hosted)) return Promise.reject(unusable(`${hosted} is not hosted`))
+    if (hosted === this.#default && this.#defaultName !== undefined) return Promise.reject(unusable(`${hosted} is the default domain`))
+    return this.#change(credentialsOf => credentialsOf.delete(hosted))
+  }
+
+  #change(change: (credentialsOf: Map<Domain, Credentials | undefined>) => void): Promise<void> {
+    const own = this.#own
+    if (own === undefined) return Promise.reject(unusable('the key store says which domains are hosted: change it, and reload'))
+    return this.#inTurn(async () => {
+      const before = new Map(own)
+      change(own)
+      try {
+        await this.#readAgain()
+      } catch (error) {
+        own.clear()
+        for (const [name, credentials] of before) own.set(name, credentials)
+        throw error
+      }
+    })
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#reloads.then(change)
+    this.#reloads = done.catch(() => undefined)
+    return done
   }
 
   async #readAgain(): Promise<void> {
@@ -87,6 +144,8 @@ export class HostedDomains {
     const first = readDefault(this.#defaultName, domains)
     const contexts = new Map([...domains].map(each => [each, this.#make(each)]))
     await Promise.all(contexts.values())
+    for (const each of this.#domains) if (!domains.has(each) && this.#gone.size < MOST_GONE) this.#gone.add(each)
+    for (const each of domains) this.#gone.delete(each)
     this.#domains = domains
     this.#default = first
     this.#contexts = contexts
@@ -107,9 +166,17 @@ function isKeyStore(source: Readonly<Record<string, Credentials | undefined>> | 
   return typeof source['credentialsFor'] === 'function'
 }
 
-function keyStoreOf(record: Readonly<Record<string, Credentials | undefined>>): KeyStore {
-  const credentials = new Map(Object.entries(record).map(([name, each]) => [parseDomain(name), each]))
-  return { domains: Object.keys(record), credentialsFor: hosted => credentials.get(hosted) }
+function keyStoreOf(credentials: ReadonlyMap<Domain, Credentials | undefined>): KeyStore {
+  return {
+    get domains() {
+      return [...credentials.keys()]
+    },
+    credentialsFor: hosted => credentials.get(hosted)
+  }
+}
+
+function unusable(detail: string): FederationError {
+  return new FederationError('S2S_CONFIG', { detail })
 }
 
 function readDomains(names: readonly string[]): ReadonlySet<Domain> {

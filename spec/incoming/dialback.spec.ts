@@ -42,6 +42,27 @@ async function answered({ scene, caller }: { scene: Scene; caller: Caller }, ans
 }
 
 describe('incoming/dialback, receiving server', () => {
+  it('asks again what was asked under settings that have changed meanwhile', async () => {
+    const settings = { epoch: 0 }
+    const { scene, caller } = await inClear({ settings })
+    await caller.say(key())
+    settings.epoch += 1
+    assert.equal(await answered({ scene, caller }, 'valid'), '', 'an answer under the old settings proves nothing')
+    assert.equal(scene.asked.length, 2)
+    assert.equal(await answered({ scene, caller }, 'valid'), VALID)
+    const again = await scene.call()
+    await again.say(header())
+    await again.say(key())
+    for (let change = 0; change < 3; change += 1) {
+      settings.epoch += 1
+      assert.equal(scene.asked.length, 3 + change)
+      scene.asked.at(-1)?.answer({ answer: 'valid', verifiedOver: 'clear' })
+      await scene.clock.settle()
+    }
+    assert.equal(await again.hear(), refusal('remote-server-timeout'), 'and not for ever')
+    assert.equal(scene.links.size, 1)
+  })
+
   it('[RFC6120-5.4.3.3-a] forgets inside TLS a key that was pending in clear: its answer makes no pair and is told to nobody', async () => {
     const { scene, caller } = await inClear()
     await caller.say(key())

@@ -6,7 +6,7 @@ import { Reception } from '../../lib/incoming/reception.ts'
 import { ownCertificate } from '../../lib/model/certificate.ts'
 import type { CertificateState } from '../../lib/model/certificate.ts'
 import type { FederationEvents } from '../../lib/model/events.ts'
-import type { Link } from '../../lib/model/link.ts'
+import type { LiveLink } from '../../lib/streams/standing.ts'
 import type { Credentials } from '../../lib/model/plugs.ts'
 import type { PairStatus, Report, TraceEntry } from '../../lib/model/report.ts'
 import type { Stanza } from '../../lib/model/stanza.ts'
@@ -170,7 +170,7 @@ export interface Scene {
   readonly network: Network
   readonly server: LocalServer
   readonly reception: Reception
-  readonly links: Set<Link>
+  readonly links: Set<LiveLink>
   readonly stanzas: { readonly stanza: Stanza; readonly pair: PairStatus }[]
   readonly reports: Report[]
   readonly warnings: string[]
@@ -187,6 +187,8 @@ export type SceneOptions = Partial<FederationOptions> & {
   readonly certificate?: CertificateState
   /** The authoritative server's answer to every question; default: questions wait in `asked`. */
   readonly authority?: KeyAnswer
+  /** Counts changes of settings: raised by a spec that makes one. */
+  readonly settings?: { epoch: number }
 }
 
 const scenes = new Map<Scene, Set<Promise<void>>>()
@@ -194,7 +196,8 @@ const scenes = new Map<Scene, Set<Promise<void>>>()
 function localServer(
   all: FederationOptions & Pick<LocalServer, 'clock' | 'tls' | 'resolver' | 'transport'>,
   observer: Observer,
-  background: Set<Promise<void>>
+  background: Set<Promise<void>>,
+  settings: { readonly epoch: number }
 ): LocalServer {
   const { clock, tls, resolver, transport, dialbackSecret } = all
   const { timeouts, limits, extensions, overrides, passwords } = settingsFrom(all)
@@ -207,6 +210,9 @@ function localServer(
     dialbackSecrets: { current: dialbackSecret?.current ?? '', accepted: dialbackSecret?.accepted ?? [] },
     allowPrivateAddresses: false,
     isOwnListener: () => false,
+    get epoch() {
+      return settings.epoch
+    },
     rulebook: () => book,
     background: work => {
       background.add(work)
@@ -218,14 +224,14 @@ function localServer(
 
 /** The receiving server montague.example, on the in-memory network, the test clock and the simulated Tls. */
 export async function createScene(options: SceneOptions = {}): Promise<Scene> {
-  const { certificate: state = 'valid', authority: answer, ...given } = options
+  const { certificate: state = 'valid', authority: answer, settings = { epoch: 0 }, ...given } = options
   const clock = createTestClock(START)
   const network = createNetwork({ clock })
   const events: [keyof FederationEvents, unknown][] = []
   const stanzas: Scene['stanzas'] = []
   const reports: Report[] = []
   const warnings: string[] = []
-  const links = new Set<Link>()
+  const links = new Set<LiveLink>()
   const asked: Asked[] = []
   const observer = new Observer({
     emit: (event, detail) => {
@@ -246,7 +252,7 @@ export async function createScene(options: SceneOptions = {}): Promise<Scene> {
     ...given
   }
   const background = new Set<Promise<void>>()
-  const server = localServer(all, observer, background)
+  const server = localServer(all, observer, background, settings)
   const verify = (request: KeyRequest, _: unknown, signal: AbortSignal): Promise<KeyAnswer> => {
     if (answer !== undefined) {
       asked.push({ request, signal, answer: () => undefined, fail: () => undefined })

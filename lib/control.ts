@@ -1,0 +1,97 @@
+import type { AssembledServer } from './assemble.ts'
+import { FederationError } from './errors.ts'
+import { parseDomain } from './model/domain.ts'
+import type { Domain } from './model/domain.ts'
+import type { FederationEvents } from './model/events.ts'
+import type { Credentials } from './model/plugs.ts'
+import type { Guard, Policy } from './model/policy.ts'
+import type { Trust } from './model/settings.ts'
+import type { Router } from './links/router.ts'
+import { areGuards, isPolicy, isTrust, unusable } from './option-checks.ts'
+import { firstFallen } from './streams/standing.ts'
+import type { LiveLink } from './streams/standing.ts'
+
+/** Changes the settings of a running engine. After each change every live link is judged anew, and ended where a pair may not go on. */
+export class Control {
+  readonly #server: AssembledServer
+  readonly #router: Router
+  readonly #links: ReadonlySet<LiveLink>
+
+  constructor(server: AssembledServer, router: Router, links: ReadonlySet<LiveLink>) {
+    this.#server = server
+    this.#router = router
+    this.#links = links
+  }
+
+  setPolicy(policy: Policy | undefined): Promise<void> {
+    if (policy !== undefined) isPolicy(policy, 'policy')
+    this.#server.change({ policy })
+    return this.#judgeAll('policy')
+  }
+
+  setGuards(guards: readonly Guard[]): Promise<void> {
+    areGuards(guards, 'guards')
+    this.#server.change({ guards })
+    return this.#judgeAll('guards')
+  }
+
+  setTrust(trust: Trust = {}): Promise<void> {
+    isTrust(trust, 'trust')
+    this.#server.change({ trust })
+    return this.#judgeAll('trust')
+  }
+
+  async reload(): Promise<void> {
+    const before = this.#server.hosted.domains
+    await this.#server.hosted.reload()
+    await this.#changedDomains(before)
+  }
+
+  async addDomain(name: string, credentials: Credentials | undefined): Promise<void> {
+    const before = this.#server.hosted.domains
+    await this.#server.hosted.add(readName(name), credentials)
+    await this.#changedDomains(before)
+  }
+
+  async removeDomain(name: string): Promise<void> {
+    const before = this.#server.hosted.domains
+    await this.#server.hosted.remove(readName(name))
+    await this.#changedDomains(before)
+  }
+
+  async close(remote: Domain, reason: string | undefined): Promise<void> {
+    const links = [...this.#links].filter(link =>
+      link.pairs.some(({ pair, flow }) => (flow === 'send' ? pair.target : pair.sender) === remote)
+    )
+    await Promise.all(links.map(link => link.close(reason)))
+  }
+
+  /** What waits for a domain that is gone, or that has become our own, will never leave. */
+  async #changedDomains(before: readonly Domain[]): Promise<void> {
+    const { hosted } = this.#server
+    this.#server.change({})
+    for (const gone of before.filter(each => !hosted.has(each)))
+      this.#router.clear(gone, new FederationError('S2S_ADDRESS', { detail: `${gone} is not a domain of this engine any more` }))
+    for (const added of hosted.domains.filter(each => !before.includes(each)))
+      this.#router.clear(added, new FederationError('S2S_LOCAL_DOMAIN', { detail: `${added} is served here now` }))
+    await this.#judgeAll('domains')
+  }
+
+  async #judgeAll(what: FederationEvents['settings-changed']['what']): Promise<void> {
+    const { observer } = this.#server
+    observer.emit('settings-changed', { what })
+    const judged = [...this.#links].map(async link => {
+      const error = await firstFallen(link.standing(), this.#server)
+      if (error === undefined || !this.#links.has(link)) return
+      observer.emit('link-reset', { link, error })
+      link.reset(error)
+    })
+    await Promise.all(judged)
+  }
+}
+
+function readName(name: string): Domain {
+  const domain = typeof name === 'string' ? parseDomain(name) : undefined
+  if (domain === undefined) throw unusable('domain', `${JSON.stringify(name)} is not a domain name`)
+  return domain
+}

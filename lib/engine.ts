@@ -1,0 +1,222 @@
+import { setMaxListeners } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { Element } from 'ltx'
+import { createLocalServer } from './assemble.ts'
+import type { AssembledServer } from './assemble.ts'
+import { FederationError } from './errors.ts'
+import { unlessAborted } from './model/aborted.ts'
+import { domain } from './model/domain.ts'
+import type { DomainPair } from './model/domain.ts'
+import type { FederationEvents } from './model/events.ts'
+import type { Link } from './model/link.ts'
+import type { Credentials, Listener } from './model/plugs.ts'
+import type { Guard, Policy } from './model/policy.ts'
+import type { Report } from './model/report.ts'
+import type { RouteStatus } from './model/route.ts'
+import type { Trust } from './model/settings.ts'
+import type { Delivery, Stanza } from './model/stanza.ts'
+import { Listeners } from './observe/listeners.ts'
+import { Observer } from './observe/observer.ts'
+import { Control } from './control.ts'
+import { Dialler } from './dialler.ts'
+import { Reception } from './incoming/reception.ts'
+import { verifyKey } from './outgoing/verify.ts'
+import type { Federation, ListeningAddress } from './federation.ts'
+import { settingsFrom } from './options.ts'
+import type { FederationOptions, Settings } from './options.ts'
+import { OutgoingLink } from './links/outgoing-link.ts'
+import { checkedPair, Router } from './links/router.ts'
+import { complete } from './policy/complete.ts'
+import type { LiveLink } from './streams/standing.ts'
+
+/** Wires the parts of one engine together. */
+export class Engine implements Federation {
+  readonly #settings: Settings
+  readonly #events: Listeners
+  readonly #server: AssembledServer
+  readonly #dialler: Dialler
+  readonly #router: Router
+  readonly #reception: Reception
+  readonly #links = new Set<LiveLink>()
+  readonly #control: Control
+  readonly #stopped = new AbortController()
+  #listening: readonly (Listener & ListeningAddress)[] = []
+  #starting: Promise<void> | undefined
+  #ending: Promise<void> | undefined
+
+  constructor(options: FederationOptions) {
+    this.#settings = settingsFrom(options)
+    // Every negotiation listens to it.
+    setMaxListeners(0, this.#stopped.signal)
+    this.#events = new Listeners((event, error) => observer.failed(event, error))
+    const observer = new Observer({
+      emit: (event, detail) => this.#events.emit(event, detail),
+      ...(options.logger === undefined ? {} : { logger: options.logger }),
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics })
+    })
+    this.#server = createLocalServer(options, this.#settings, observer)
+    this.on('pair-authenticated', ({ pair }) => {
+      for (const guard of this.#server.rulebook().guards) guard.learn?.(pair)
+    })
+    this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal)
+    this.#router = new Router(this.#server, (pair, lost) => this.#dialler.dial(pair, lost))
+    this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
+    this.#control = new Control(this.#server, this.#router, this.#links)
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#begin()
+    return this.#starting
+  }
+
+  async #begin(): Promise<void> {
+    this.#mustRun()
+    await this.#readCredentials()
+    const opened: (Listener & ListeningAddress)[] = []
+    try {
+      for (const at of this.#settings.listen) {
+        opened.push(await this.#listen(at))
+        this.#mustRun()
+      }
+    } catch (cause) {
+      await Promise.all(opened.map(each => each.close()))
+      throw FederationError.is(cause) ? cause : new FederationError('S2S_CONFIG', { detail: `cannot listen: ${String(cause)}`, cause })
+    }
+    this.#listening = opened
+  }
+
+  async reload(): Promise<void> {
+    this.#mustRun()
+    await this.#control.reload()
+    await this.#readCredentials()
+  }
+
+  async setPolicy(policy: Policy | undefined): Promise<void> {
+    this.#mustRun()
+    await this.#control.setPolicy(policy)
+  }
+
+  async setGuards(guards: readonly Guard[]): Promise<void> {
+    this.#mustRun()
+    await this.#control.setGuards(guards)
+  }
+
+  async reloadTrust(trust: Trust | undefined): Promise<void> {
+    this.#mustRun()
+    await this.#control.setTrust(trust)
+  }
+
+  async addDomain(name: string, credentials?: Credentials): Promise<void> {
+    this.#mustRun()
+    await this.#control.addDomain(name, credentials)
+  }
+
+  async removeDomain(name: string): Promise<void> {
+    this.#mustRun()
+    await this.#control.removeDomain(name)
+  }
+
+  async close(remote: string, reason?: string): Promise<void> {
+    await this.#control.close(domain(remote), reason)
+  }
+
+  retryNow(remote: string): void {
+    this.#router.retryNow(domain(remote))
+  }
+
+  routes(): readonly RouteStatus[] {
+    return this.#router.statuses()
+  }
+
+  stop(options: { readonly drain?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#ending ??= this.#end(options)
+    return this.#ending
+  }
+
+  get addresses(): readonly ListeningAddress[] {
+    return this.#listening.map(({ address, port, tls }) => ({ address, port, tls }))
+  }
+
+  send(stanza: Element | Stanza): Promise<Delivery> {
+    return this.#router.send(stanza)
+  }
+
+  async connect(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<Link> {
+    const { link } = await unlessAborted(this.#router.open(parsedPair(pair)), options.signal)
+    return link
+  }
+
+  async probe(pair: DomainPair, options: { readonly signal?: AbortSignal; readonly policy?: Policy } = {}): Promise<Report> {
+    this.#mustRun()
+    const { policy, guards } = this.#server.rulebook()
+    const rulebook = { policy: options.policy === undefined ? policy : complete(options.policy), guards }
+    const { report, reached } = await this.#dialler.negotiate(checkedPair(parsedPair(pair), this.#server), rulebook, options.signal)
+    if (reached?.kind === 'dialled') this.#server.background(reached.stream.stream.end())
+    return report
+  }
+
+  accept(connection: Duplex, about: { readonly address?: string; readonly tls?: 'direct' } = {}): Promise<Report> {
+    if (this.#ending === undefined) return this.#reception.accept(connection, about)
+    connection.on('error', () => undefined).destroy()
+    return Promise.reject(new FederationError('S2S_STOPPED'))
+  }
+
+  links(): readonly Link[] {
+    return [...this.#links]
+  }
+
+  on<E extends keyof FederationEvents>(event: E, listener: (detail: FederationEvents[E]) => void): this {
+    this.#events.on(event, listener)
+    return this
+  }
+
+  off<E extends keyof FederationEvents>(event: E, listener: (detail: FederationEvents[E]) => void): this {
+    this.#events.off(event, listener)
+    return this
+  }
+
+  /** Bad credentials are told when the engine starts, not when the first peer calls. */
+  async #readCredentials(): Promise<void> {
+    const { hosted, observer } = this.#server
+    for (const name of hosted.domains) {
+      if ((await hosted.context(name)) !== undefined) continue
+      observer.warn(
+        new FederationError('S2S_CONFIG', {
+          detail: `${name} has no certificate: it never offers TLS, and where policy requires TLS it answers nothing but dialback verification`
+        })
+      )
+    }
+  }
+
+  async #listen(at: Settings['listen'][number]): Promise<Listener & ListeningAddress> {
+    const listener = await this.#server.transport.listen({ host: at.host ?? '::', port: at.port }, (connection, from) => {
+      void this.#reception.accept(connection, { address: from.address, ...(at.tls === 'direct' ? { tls: 'direct' } : {}) })
+    })
+    this.#server.listening.push(listener)
+    return { address: listener.address, port: listener.port, tls: at.tls, close: () => listener.close() }
+  }
+
+  async #end({ drain = false, signal }: { readonly drain?: boolean; readonly signal?: AbortSignal }): Promise<void> {
+    const error = new FederationError('S2S_STOPPED')
+    this.#router.close(error)
+    // A start that is under way closes what it has opened.
+    await this.#starting?.catch(() => undefined)
+    const closing = this.#listening.map(each => each.close())
+    this.#listening = []
+    if (drain) await unlessAborted(this.#router.drained(), signal).catch(() => undefined)
+    this.#router.stop(error)
+    this.#stopped.abort(error)
+    const outgoing = [...this.#links].filter(link => link instanceof OutgoingLink)
+    await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])
+    await Promise.all(closing)
+    await this.#server.settled()
+  }
+
+  #mustRun(): void {
+    if (this.#ending !== undefined) throw new FederationError('S2S_STOPPED')
+  }
+}
+
+function parsedPair(pair: DomainPair): DomainPair {
+  return { sender: domain(pair.sender), target: domain(pair.target) }
+}

@@ -1,0 +1,25 @@
+import { statusOf } from '../auth/evidence.ts'
+import type { Evidence } from '../auth/evidence.ts'
+import type { FederationError } from '../errors.ts'
+import type { PairStatus } from '../model/report.ts'
+import { underSettingsOfNow } from '../streams/standing.ts'
+import type { PairOnStream } from '../streams/standing.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+import type { OpenStream } from './stage.ts'
+
+export function onStream(status: PairStatus, { stream, tls }: OpenStream, n: IncomingNegotiation): PairOnStream {
+  const { address } = n.arrival
+  return { status, encrypted: stream.encrypted, chain: tls?.chain ?? [], ...(address === undefined ? {} : { address }) }
+}
+
+/** What was proved since the settings of its header were in force counts only if it stands under those of now. */
+export function authenticate(
+  evidence: Evidence,
+  open: OpenStream,
+  n: IncomingNegotiation,
+  isOver: () => boolean = () => false
+): Promise<FederationError | undefined> {
+  return underSettingsOfNow([onStream(statusOf(evidence), open, n)], open.epoch, n.server, () => {
+    if (!isOver()) n.authenticated.add(evidence, open)
+  })
+}

@@ -1,0 +1,86 @@
+import type { LocalServer } from '../auth/local-server.ts'
+import { FederationError } from '../errors.ts'
+import type { Link } from '../model/link.ts'
+import type { Peer } from '../model/policy.ts'
+import type { PairStatus } from '../model/report.ts'
+import { pinsFor } from '../rules/decide.ts'
+import { judgeStanding } from '../rules/standing.ts'
+
+/** A pair and the stream that it was authenticated on: what there is to judge it by again. */
+export interface PairOnStream {
+  readonly status: PairStatus
+  readonly encrypted: boolean
+  /** What the peer presented when the stream began, DER, leaf first. */
+  readonly chain: readonly Buffer[]
+  readonly address?: string
+}
+
+/** A link as the engine holds it. */
+export interface LiveLink extends Link {
+  /** Its pairs, to be judged anew when settings have changed. */
+  standing(): readonly PairOnStream[]
+  /** Ends it at once with the error's stream condition: it may not go on. */
+  reset(error: FederationError): void
+}
+
+/**
+ * Whether a pair may go on under the settings of now: asked for every pair of every link after each change, and for what a
+ * negotiation yields that began before one.
+ *
+ * @returns undefined, or the error to end the link with
+ */
+async function stillStands(on: PairOnStream, server: LocalServer): Promise<FederationError | undefined> {
+  const { status, encrypted, chain, address } = on
+  const { pair, flow } = status
+  const [direction, local, remote] =
+    flow === 'send' ? (['outgoing', pair.sender, pair.target] as const) : (['incoming', pair.target, pair.sender] as const)
+  if (!server.hosted.has(local))
+    return new FederationError('S2S_ADDRESS', {
+      pair,
+      detail: `${local} is not served here any more`,
+      stream: 'host-gone',
+      condition: 'item-not-found'
+    })
+  if (server.hosted.has(remote))
+    return new FederationError('S2S_LOCAL_DOMAIN', {
+      pair,
+      detail: `${remote} is served here now`,
+      stream: 'reset',
+      condition: 'not-authorized'
+    })
+  const ours = await server.ourCertificate(local).catch(() => 'missing' as const)
+  const peer: Peer = { direction, local, remote, ...(address === undefined ? {} : { address }), purpose: 'stanzas', ours }
+  const book = server.rulebook()
+  const verdict = encrypted ? server.judge.judge(chain, remote, server.clock.now(), pinsFor(book, peer)) : undefined
+  return await judgeStanding(book, { peer, status, encrypted, verdict })
+}
+
+/**
+ * Lets something count that was found out under the settings of `since`, at once if they are those of now, and otherwise only if its
+ * pairs stand under those of now. Nothing can change between the judgement and `accept`.
+ *
+ * @returns why it must not count; then `accept` was not called
+ */
+export async function underSettingsOfNow(
+  pairs: readonly PairOnStream[],
+  since: number,
+  server: LocalServer,
+  accept: () => void
+): Promise<FederationError | undefined> {
+  for (let judgedUnder = since; judgedUnder !== server.epoch;) {
+    judgedUnder = server.epoch
+    const error = await firstFallen(pairs, server)
+    if (error !== undefined) return error
+  }
+  accept()
+  return undefined
+}
+
+/** The first of several pairs that falls. */
+export async function firstFallen(pairs: readonly PairOnStream[], server: LocalServer): Promise<FederationError | undefined> {
+  for (const each of pairs) {
+    const error = await stillStands(each, server)
+    if (error !== undefined) return error
+  }
+  return undefined
+}

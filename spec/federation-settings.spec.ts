@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { Element } from 'ltx'
+import type { FederationEvents } from '../lib/model/events.ts'
+import type { Credentials, KeyStore } from '../lib/model/plugs.ts'
+import { block } from '../lib/policy/guards.ts'
+import { policies } from '../lib/policy/presets.ts'
+import { listenForPeers } from '../lib/testing/scripted-connections.ts'
+import { createWorld, pairOf, rejection } from './world.ts'
+import type { World } from './world.ts'
+
+const PAIR = pairOf('a.example', 'b.example')
+const message = (id: string, from = 'a.example', to = 'b.example'): Element => new Element('message', { from, to, id })
+
+describe('settings at run time', () => {
+  let world: World
+  beforeEach(() => {
+    world = createWorld()
+  })
+  afterEach(async () => {
+    await world.stop()
+    await world.clock.settle()
+    assert.deepEqual([world.network.wires.length, world.clock.pendingTimers], [0, 0], 'nothing is left')
+  })
+
+  it('let the links go on that stand under them, and end the others with reset, telling why', async () => {
+    const b = await world.engine('b.example')
+    await world.engine('c.example', { state: 'expired' })
+    const a = await world.engine('a.example', { policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) })
+    const links = [await world.run(a.connect(PAIR)), await world.run(a.connect(pairOf('a.example', 'c.example')))]
+    assert.deepEqual(
+      links.map(({ level }) => level),
+      ['sasl-external', 'tls-dialback']
+    )
+    const told: unknown[] = []
+    a.on('settings-changed', ({ what }) => told.push(what))
+    a.on('link-reset', ({ link, error }) => told.push([link.id, error.code]))
+    await a.setPolicy(policies.strict())
+    await world.clock.settle()
+    assert.deepEqual(told, ['policy', [links[1]?.id, 'S2S_CERTIFICATE']])
+    assert.deepEqual(a.links(), [links[0]])
+    assert.equal(b.links().length, 1)
+  })
+
+  it('end an incoming link with a stream error that says reset, and not what policy thinks', async () => {
+    const a = await world.engine('a.example')
+    const b = await world.engine('b.example')
+    const closed: (FederationEvents['link-closed']['error'] | undefined)[] = []
+    a.on('link-closed', ({ error }) => closed.push(error))
+    await world.run(a.connect(PAIR))
+    await b.setGuards([block(['a.example'])])
+    await world.clock.settle()
+    assert.equal(closed[0]?.condition, 'reset')
+    assert.doesNotMatch(closed[0].message, /blocked/)
+    assert.equal((await rejection(world.run(a.connect(PAIR)))).code, 'S2S_STREAM_ERROR_RECEIVED')
+    await b.setGuards([])
+    a.retryNow('b.example')
+    assert.equal(await world.run(a.send(message('1'))), 'acknowledged')
+  })
+
+  it('trust others from now on: a certificate that nobody vouches for any more ends its links', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example', { policy: policies.strict() })
+    await world.run(a.connect(PAIR))
+    await a.reloadTrust({ default: [] })
+    await world.clock.settle()
+    assert.deepEqual(a.links(), [])
+    assert.equal((await world.run(a.probe(PAIR))).error?.code, 'S2S_CERTIFICATE')
+    await a.reloadTrust({ default: [world.authority.certificate] })
+    assert.equal((await world.run(a.probe(PAIR))).level, 'sasl-external')
+  })
+
+  it('change nothing when they cannot be used', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example')
+    await world.run(a.connect(PAIR))
+    const wrong: readonly (() => Promise<void>)[] = [
+      () => a.setPolicy({ tsl: 'required' } as never),
+      () => a.setPolicy(block(['b.example']) as never),
+      () => a.setGuards([{ name: 'no guard' }] as never),
+      () => a.setGuards('block' as never),
+      () => a.reloadTrust({ default: ['no PEM'] }),
+      () => a.addDomain('not a domain'),
+      () => a.addDomain('d.example', { key: 'no key', cert: 'no certificate' }),
+      () => a.removeDomain('unknown.example')
+    ]
+    for (const change of wrong) assert.equal((await rejection(Promise.resolve().then(change))).code, 'S2S_CONFIG')
+    assert.equal(a.links().length, 1)
+    assert.equal((await world.run(a.probe(PAIR))).level, 'sasl-external')
+    assert.equal((await rejection(a.send(message('1', 'd.example')))).code, 'S2S_ADDRESS')
+  })
+
+  it('host a domain more, and no more: host-gone on its streams, and to whoever comes later (RFC 6120 §4.9.3.5)', async () => {
+    const received: string[] = []
+    const a = await world.engine('a.example')
+    const b = await world.engine('b.example', { onStanza: ({ to }) => void received.push(to.domain) })
+    world.network.zone.server('second.example', { addresses: [world.addressOf('b.example')] })
+    const second = message('1', 'a.example', 'second.example')
+    assert.equal((await rejection(world.run(a.send(second)))).code, 'S2S_STREAM_ERROR_RECEIVED')
+    await b.addDomain('second.example', world.authority.issue('second.example', { now: world.clock.now() }))
+    a.retryNow('second.example')
+    await world.run(a.send(second))
+    await world.run(a.send(message('2')))
+    assert.deepEqual(received, ['second.example', 'b.example'])
+
+    const closed: (string | undefined)[] = []
+    a.on('link-closed', ({ error }) => closed.push(error?.condition))
+    await b.removeDomain('second.example')
+    await world.clock.settle()
+    assert.deepEqual(closed, ['host-gone'])
+    assert.deepEqual(
+      b.links().map(({ pairs }) => pairs[0]?.pair.target),
+      ['b.example']
+    )
+    const { code, condition } = await rejection(world.run(a.connect(pairOf('a.example', 'second.example'))))
+    assert.deepEqual([code, condition], ['S2S_STREAM_ERROR_RECEIVED', 'host-gone'])
+    assert.equal((await rejection(b.send(message('3', 'second.example', 'a.example')))).code, 'S2S_ADDRESS')
+  })
+
+  it('reject what waits for a domain that is gone', async () => {
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+    world.network.blackHole('192.0.2.200')
+    const a = await world.engine('a.example', { domains: { 'a.example': undefined, 'old.example': undefined } })
+    const waiting = rejection(a.send(message('1', 'old.example')))
+    await world.clock.settle()
+    await a.removeDomain('old.example')
+    assert.equal((await waiting).code, 'S2S_ADDRESS')
+  })
+
+  it('leave it to a key store which domains there are, and read it again', async () => {
+    const credentials = new Map<string, Credentials | undefined>([
+      ['a.example', world.authority.issue('a.example', { now: world.clock.now() })],
+      ['old.example', world.authority.issue('old.example', { now: world.clock.now() })]
+    ])
+    const domains: KeyStore = {
+      get domains() {
+        return [...credentials.keys()]
+      },
+      credentialsFor: name => credentials.get(name)
+    }
+    await world.engine('b.example')
+    const a = await world.engine('a.example', { domains })
+    for (const change of [a.addDomain('c.example'), a.removeDomain('old.example')])
+      assert.match((await rejection(change)).message, /key store/)
+    const link = await world.run(a.connect(pairOf('old.example', 'b.example')))
+    await world.run(a.connect(PAIR))
+    credentials.delete('old.example')
+    await a.reload()
+    await world.clock.settle()
+    assert.ok(!a.links().includes(link))
+    assert.equal(a.links().length, 1)
+  })
+
+  it('close every link with one domain, and have the next stanza negotiated anew', async () => {
+    await world.engine('b.example')
+    await world.engine('c.example')
+    const a = await world.engine('a.example')
+    await world.run(a.connect(PAIR))
+    await world.run(a.connect(pairOf('a.example', 'c.example')))
+    await world.run(a.close('b.example', 'maintenance'))
+    assert.deepEqual(
+      a.links().map(({ pairs }) => pairs[0]?.pair.target),
+      ['c.example']
+    )
+    assert.equal(await world.run(a.send(message('1'))), 'acknowledged')
+  })
+
+  it('show where the stanzas of each pair go, and for how long and why they are bounced', async () => {
+    const listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+    const a = await world.engine('a.example', { random: () => 0.5 })
+    assert.deepEqual(a.routes(), [])
+    const sent = rejection(a.send(message('1')))
+    await world.clock.settle()
+    const [waiting] = a.routes()
+    assert.deepEqual([waiting?.pair, waiting?.state, waiting?.stanzas], [PAIR, 'queue', 1])
+    assert.ok((waiting?.bytes ?? 0) > 0)
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.reset()
+    await world.run(sent)
+    const [bounced] = a.routes()
+    assert.deepEqual([bounced?.state, bounced?.stanzas, bounced?.reason?.code], ['bounce', 0, 'S2S_STREAM_CLOSED'])
+    assert.equal((bounced?.until ?? 0) - world.clock.now(), 30_000)
+    assert.equal((await rejection(a.send(message('2')))).code, 'S2S_STREAM_CLOSED')
+    assert.equal(listener.waiting, 0, 'it is not dialled before its time')
+    a.retryNow('b.example')
+    const again = rejection(a.send(message('3')))
+    const next = await listener.accept()
+    await next.expectHeader()
+    next.reset()
+    await world.run(again)
+    await listener.close()
+  })
+
+  it('are refused by an engine that has stopped', async () => {
+    const a = await world.engine('a.example')
+    await world.run(a.stop())
+    for (const change of [
+      a.setPolicy(undefined),
+      a.setGuards([]),
+      a.reloadTrust(undefined),
+      a.addDomain('d.example'),
+      a.removeDomain('a.example')
+    ])
+      assert.equal((await rejection(change)).code, 'S2S_STOPPED')
+  })
+})
