@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
+import { seeded } from './random.ts'
 
 /**
  * A corpus of stanzas as a busy server sees them: chat with states and receipts, groupchat with delays, presence with
  * capabilities, service discovery, and one avatar of 20 KB in two hundred. The same on every run.
  */
 export function createCorpus(bytes: number): readonly string[] {
-  const random = createRandom(20_06_20)
+  const random = seeded(20_06_20)
   const stanzas: string[] = []
   for (let size = 0; size < bytes;) {
     const stanza = createStanza(random)
@@ -27,17 +28,6 @@ export function cut(text: string, size: number): readonly Buffer[] {
   // Each chunk has memory of its own, as a socket's has.
   for (let at = 0; at < whole.length; at += size) chunks.push(Buffer.from(whole.subarray(at, at + size)))
   return chunks
-}
-
-// mulberry32
-function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 const WORDS =

@@ -16,6 +16,9 @@ export interface LaneOptions {
 
 type Item = Buffer | CutKind
 
+/** A fault after no bytes happens at once. */
+const NOTHING = Buffer.alloc(0)
+
 /** What one end sends, on its way to the other. */
 export class Lane {
   readonly #options: LaneOptions
@@ -43,8 +46,7 @@ export class Lane {
   open(receiver: Duplex, opposite: Lane): void {
     this.#receiver = receiver
     this.#opposite = opposite
-    // A fault after no bytes happens at once.
-    this.send(Buffer.alloc(0), () => undefined)
+    this.#pass(NOTHING)
     // As sockets do: what arrives before somebody reads is taken up to the high-water mark.
     receiver.read(0)
   }
@@ -53,15 +55,16 @@ export class Lane {
   send(chunk: Buffer, taken: (error?: Error) => void): void {
     this.sent += chunk.length
     if (this.#abandoned) this.#opposite?.end('reset')
-    if (this.#abandoned || this.#ended !== undefined) {
-      taken()
-      return
-    }
+    const isGoing = this.#ended === undefined && !this.#abandoned
+    if (isGoing) this.#pass(chunk)
+    if (!isGoing || this.#buffered < this.#options.highWaterMark) taken()
+    else this.#roomAwaited = taken
+  }
+
+  #pass(chunk: Buffer): void {
     const fault = this.#cut.find(chunk)
     if (fault === undefined) this.#depart(chunk)
     else this.#suffer(fault.cut, chunk.subarray(0, fault.at), chunk.subarray(fault.at))
-    if (this.#buffered < this.#options.highWaterMark) taken()
-    else this.#roomAwaited = taken
   }
 
   /** Nothing that is sent from now on arrives; a reset may still follow a FIN. */
@@ -73,7 +76,7 @@ export class Lane {
 
   cut(cut: Cut): void {
     this.#cut.add(cut)
-    this.send(Buffer.alloc(0), () => undefined)
+    this.#pass(NOTHING)
   }
 
   /** Of what is on its way, only so many bytes arrive. */
@@ -195,7 +198,8 @@ export class Lane {
 
   #took(bytes: number): void {
     this.#buffered -= bytes
-    if (this.#buffered >= this.#options.highWaterMark) return
+    // Who waits for room where bytes were lost hears of the reset.
+    if (this.#buffered >= this.#options.highWaterMark || this.#arriving < Infinity) return
     const taken = this.#roomAwaited
     this.#roomAwaited = undefined
     taken?.()
