@@ -40,7 +40,7 @@ const WHY_NOT_JOINED: Readonly<Record<JoinRefusal, string>> = {
   'asked-before': 'the peer was asked about the pair on the live link before',
   'refused-often': 'the peer has refused too many pairs on the live link',
   'no-dialback': 'the peer does not offer dialback on the live link',
-  'no-dialback-errors': 'the peer could end the live link for a domain that it does not serve',
+  'no-dialback-errors': 'the peer does not know dialback errors, and could end the live link over the pair',
   elsewhere: 'the live link is connected to another server',
   'policy-never': 'policy does not want TLS, which the live link has',
   'certificate-rejected': 'the certificate of the live link is not accepted for the pair',

@@ -67,7 +67,12 @@ const MOST_PENDING = 8
 /** Metronome ends a stream at the tenth dialback error; nobody has asked for as many by accident. */
 const MOST_REFUSALS = 8
 
-/** What a stream by itself has against one more pair: cheap to know. undefined: nothing. */
+/**
+ * What a stream by itself has against one more pair: cheap to know. undefined: nothing.
+ *
+ * A peer without dialback errors ends the stream over a pair that it does not take (XEP-0220 §2.6.2). For another sender they are not
+ * asked for there; but Prosody 0.12, which has none, answers by the stream that a stanza came on, and so would answer somebody else.
+ */
 export function whyNotShared(stream: StreamFacts): JoinRefusal | undefined {
   if (!stream.isUsable) return 'stream-ended'
   if (!stream.encrypted) return 'in-clear'
@@ -76,14 +81,13 @@ export function whyNotShared(stream: StreamFacts): JoinRefusal | undefined {
   if (stream.wasAsked) return 'asked-before'
   if (stream.refusals >= MOST_REFUSALS) return 'refused-often'
   if (!stream.features.dialback && !stream.declaresDialback) return 'no-dialback'
-  // XEP-0220 §2.6.2: a peer without them ends the stream for a domain that it does not know.
-  if (!stream.isSameTarget && !stream.features.dialbackErrors) return 'no-dialback-errors'
+  if (!stream.features.dialbackErrors) return 'no-dialback-errors'
   return undefined
 }
 
 /**
- * Why a pair does not join a live stream by dialback; undefined: it does. Another sender to the same target may always ask (XEP-0220
- * §2.6.1). Another target only where DNS leads to the very same server, and where the certificate of that server would have
+ * Why a pair does not join a live stream by dialback; undefined: it does. Another sender to the same target need not be looked up
+ * (XEP-0220 §2.6.1). Another target only where DNS leads to the very same server, and where the certificate of that server would have
  * authenticated it on a connection of its own (XEP-0220 §2.6.2, RFC 7712 §4.4.2). Neither if that connection could end above
  * dialback: nothing is given up for a connection saved.
  */

@@ -296,6 +296,13 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
     })
 
+    it('is what another sender has there too, and the report says so', async () => {
+      const peer = await live({}, { dialback: 'without-errors' })
+      await expectDialled('a2.example', 'b.example', 'no-dialback-errors')
+      await peer.expectNothing()
+      peer.close()
+    })
+
     const ELSEWHERE: Readonly<Record<string, () => void>> = {
       'at another address': () => world.network.zone.addresses('xmpp.c.example', ['192.0.2.201']),
       'at another port': () => world.network.zone.srv('_xmpp-server._tcp.c.example', [{ target: 'xmpp.c.example', port: 5299 }]),

@@ -27,18 +27,14 @@ const pair: JoiningFacts = {
   hasPassword: false
 }
 const offering = (...mechanisms: readonly string[]) => ({ features: { ...stream.features, mechanisms } })
-const sender = { isSameTarget: true, features: { ...NO_FEATURES, dialback: true } }
+const sender = { isSameTarget: true }
+const withoutErrors = { features: { ...NO_FEATURES, dialback: true } }
 
 type Row = readonly [when: string, stream: Partial<StreamFacts>, pair: Partial<JoiningFacts>, refusal: JoinRefusal | undefined]
 
 const STREAM: readonly Row[] = [
   ['another target of the same server joins', {}, {}, undefined],
-  [
-    'another sender to the same target joins without dialback errors, and wherever the target is found',
-    sender,
-    { isSameServer: false },
-    undefined
-  ],
+  ['another sender to the same target joins, wherever the target is found', sender, { isSameServer: false }, undefined],
   ['a stream that takes no stanza any more is not joined', { isUsable: false }, {}, 'stream-ended'],
   ['a stream in clear is not joined by another sender either', { ...sender, encrypted: false }, {}, 'in-clear'],
   ['a stream with as many pairs as it may have is not joined', { pairs: 2 }, {}, 'stream-full'],
@@ -48,17 +44,18 @@ const STREAM: readonly Row[] = [
   ['a peer that has refused eight pairs on a stream is asked there no more', { refusals: 8 }, {}, 'refused-often'],
   ['a peer that has refused seven is', { refusals: 7 }, {}, undefined],
   ['a stream without dialback is not joined', { features: NO_FEATURES, declaresDialback: false }, {}, 'no-dialback'],
-  ['the namespace alone is dialback enough for another sender', { ...sender, features: NO_FEATURES }, {}, undefined],
+  ['the namespace alone is dialback, without errors', { ...sender, features: NO_FEATURES }, {}, 'no-dialback-errors'],
+  [
+    'another sender is not asked about either where there are no dialback errors',
+    { ...sender, ...withoutErrors },
+    {},
+    'no-dialback-errors'
+  ],
   ['the feature alone is dialback enough', { declaresDialback: false }, {}, undefined]
 ]
 
 const TARGET: readonly Row[] = [
-  [
-    'a peer without dialback errors is not asked about another target',
-    { features: { ...NO_FEATURES, dialback: true } },
-    {},
-    'no-dialback-errors'
-  ],
+  ['a peer without dialback errors is not asked about another target', withoutErrors, {}, 'no-dialback-errors'],
   ['a target that is served elsewhere does not join', {}, { isSameServer: false }, 'elsewhere'],
   ['a certificate that only encrypts for the new target does not do', {}, { use: 'encrypt-only' }, 'certificate-of-others'],
   ['a certificate that is rejected for it does not either', {}, { use: 'reject' }, 'certificate-rejected'],
