@@ -569,6 +569,53 @@ describe('multiplexing on a live outgoing link', () => {
     })
   })
 
+  describe('settings that change meanwhile', () => {
+    const onlyFor = (refused: string): Guard => ({
+      kind: 'guard',
+      name: 'only-for',
+      admit: ({ local }) => (local === refused ? 'refuse' : undefined)
+    })
+
+    it('keep a pair off the stream that may not be on it any more when it is answered', async () => {
+      const peer = await live()
+      const failed = rejection(send('a2.example', 'b.example', 'x'))
+      await expectKey(peer, 'a2.example', 'b.example')
+      await engine.setGuards([onlyFor('a2.example')])
+      answer(peer, 'a2.example', 'b.example')
+      assert.equal((await world.run(failed)).code, 'S2S_POLICY')
+      assert.deepEqual(joined, ['a.example b.example on 1'])
+      await peer.expectNothing()
+      peer.close()
+    })
+
+    it('let a pair join that stands under them', async () => {
+      const peer = await live()
+      const sent = send('a2.example', 'b.example', 'x')
+      await expectKey(peer, 'a2.example', 'b.example')
+      await engine.setGuards([onlyFor('a3.example')])
+      answer(peer, 'a2.example', 'b.example')
+      await peer.expect('message', undefined, { id: 'x' })
+      await world.run(sent)
+      peer.close()
+    })
+
+    it('end a stream on which one pair may not go on; the others have another', async () => {
+      const peer = await live()
+      void send('a2.example', 'b.example', 'x')
+      await expectKey(peer, 'a2.example', 'b.example')
+      answer(peer, 'a2.example', 'b.example')
+      await peer.expect('message', undefined, { id: 'x' })
+      await engine.setGuards([onlyFor('a2.example')])
+      await peer.expectStreamError('reset')
+      peer.close()
+      await world.clock.settle()
+      const sent = send('a.example', 'b.example', 'y')
+      const next = await expectOwn('a.example', 'b.example', 'y')
+      assert.equal(await world.run(sent), 'written')
+      next.close()
+    })
+  })
+
   describe('the end of a stream with several pairs', () => {
     it('each of them has a link again, in order', async () => {
       const peer = await live()
