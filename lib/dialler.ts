@@ -2,6 +2,7 @@ import type { AssembledServer } from './assemble.ts'
 import { statusOf } from './auth/evidence.ts'
 import type { Evidence } from './auth/evidence.ts'
 import { FederationError } from './errors.ts'
+import type { IncomingParts } from './incoming/parts.ts'
 import { OutgoingLink } from './links/outgoing-link.ts'
 import type { DomainPair } from './model/domain.ts'
 import type { Rulebook } from './model/policy.ts'
@@ -10,13 +11,13 @@ import { createId } from './outgoing/id.ts'
 import type { AuthenticatedStream } from './outgoing/negotiate.ts'
 import { Negotiation } from './outgoing/negotiation.ts'
 import { runNegotiation } from './outgoing/outcome.ts'
-import type { Outcome } from './outgoing/outcome.ts'
-import type { SharedStream } from './outgoing/shared-stream.ts'
+import type { Outcome, Reached } from './outgoing/outcome.ts'
 import { SharedStreams } from './outgoing/shared-streams.ts'
 import type { Carrier } from './streams/carrier.ts'
 import type { LostStream } from './streams/lost-stream.ts'
+import { connectionOf } from './rules/multiplexing.ts'
 import { underSettingsOfNow } from './streams/standing.ts'
-import type { LiveLink } from './streams/standing.ts'
+import type { LiveLink, PairOnStream } from './streams/standing.ts'
 
 /** So often a negotiation begins anew because settings have changed while it went on. */
 const MOST_TRIES = 3
@@ -26,10 +27,13 @@ export class Dialler {
   readonly #server: AssembledServer
   readonly #links: Set<LiveLink>
   readonly #stopped: AbortSignal
+  /** What comes back on a stream that goes both ways is received with. */
+  readonly #parts: () => IncomingParts
   /** The live streams that a further pair might join. */
   readonly #shared = new SharedStreams()
 
-  constructor(server: AssembledServer, links: Set<LiveLink>, stopped: AbortSignal) {
+  constructor(server: AssembledServer, links: Set<LiveLink>, stopped: AbortSignal, parts: () => IncomingParts) {
+    this.#parts = parts
     this.#server = server
     this.#links = links
     this.#stopped = stopped
@@ -47,12 +51,12 @@ export class Dialler {
     const live = lost === undefined && this.#server.extensions.multiplexing ? this.#shared : undefined
     for (let tries = 1; ; tries += 1) {
       const { epoch } = this.#server
-      const { report, reached, error } = await this.negotiate(pair, this.#server.rulebook(), undefined, live)
+      const { report, reached, error } = await this.negotiate(pair, this.#server.rulebook(), 'link', undefined, live)
       const result =
         reached === undefined
           ? error
           : reached.kind === 'joined'
-            ? await this.#join(reached.stream, reached.evidence, epoch)
+            ? await this.#join(reached, epoch)
             : await this.#establish(reached.stream, report, epoch, lost)
       if (!FederationError.is(result)) return result
       if (epoch === this.#server.epoch || tries === MOST_TRIES || this.#stopped.aborted) throw result
@@ -60,18 +64,28 @@ export class Dialler {
   }
 
   /** One negotiation, under these rules. Never rejects for what the remote did. */
-  async negotiate(pair: DomainPair, rulebook: Rulebook, caller: AbortSignal | undefined, live?: SharedStreams): Promise<Outcome> {
+  async negotiate(
+    pair: DomainPair,
+    rulebook: Rulebook,
+    result: 'link' | 'report',
+    caller: AbortSignal | undefined,
+    live?: SharedStreams
+  ): Promise<Outcome> {
     const ours = await this.#server.ourCertificate(pair.sender)
     const signal = caller === undefined ? this.#stopped : AbortSignal.any([this.#stopped, caller])
-    return await runNegotiation(new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', ours, rulebook, signal }), live)
+    const n = new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', result, ours, rulebook, signal })
+    return await runNegotiation(n, live)
   }
 
-  async #join(stream: SharedStream, evidence: Evidence, epoch: number): Promise<Carrier | FederationError> {
-    const { carrier } = stream
-    const on = { status: statusOf(evidence), encrypted: true, chain: stream.chain }
-    const fallen = await underSettingsOfNow([on], epoch, this.#server, () =>
-      this.#server.observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence) })
-    )
+  async #join({ stream, evidence, reversed }: Extract<Reached, { kind: 'joined' }>, epoch: number): Promise<Carrier | FederationError> {
+    const { carrier, chain, connection } = stream
+    const { observer } = this.#server
+    const on = onStream({ evidence, reversed }, { encrypted: true, chain, address: connection?.address })
+    const fallen = await underSettingsOfNow(on, epoch, this.#server, () => {
+      observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence) })
+      if (reversed !== undefined) observer.emit('pair-authenticated', { link: carrier.link, pair: statusOf(reversed) })
+    })
+    if (fallen !== undefined && reversed !== undefined) stream.dropBack(reversed.pair)
     return fallen ?? carrier
   }
 
@@ -81,18 +95,22 @@ export class Dialler {
     epoch: number,
     lost: LostStream | undefined
   ): Promise<OutgoingLink | FederationError> {
-    const { evidence, stream, tls } = established
+    const { stream, tls } = established
     const links: OutgoingLink[] = []
-    const on = { status: statusOf(evidence), encrypted: stream.encrypted, chain: tls?.secured.chain ?? [] }
-    const fallen = await underSettingsOfNow([on], epoch, this.#server, () => {
+    const on = onStream(established, {
+      encrypted: stream.encrypted,
+      chain: tls?.secured.chain ?? [],
+      address: connectionOf(report)?.address
+    })
+    const fallen = await underSettingsOfNow(on, epoch, this.#server, () => {
       if (this.#stopped.aborted) return
-      const link = new OutgoingLink(createId(), established, report, this.#server, lost)
+      const link = new OutgoingLink(createId(), established, { report, lost, server: this.#server, parts: this.#parts() })
       this.#keep(link)
       links.push(link)
     })
     const [link] = links
     if (link !== undefined) return link
-    const error = fallen ?? new FederationError('S2S_STOPPED', { pair: evidence.pair })
+    const error = fallen ?? new FederationError('S2S_STOPPED', { pair: established.evidence.pair })
     this.#server.background(stream.end(error))
     return error
   }
@@ -110,4 +128,14 @@ export class Dialler {
     })
     this.#server.background(gone)
   }
+}
+
+/** What a negotiation has yielded, to be judged again. What we send is asked about without an address, as before a dial. */
+function onStream(
+  { evidence, reversed }: { readonly evidence: Evidence; readonly reversed: Evidence | undefined },
+  { address, ...stream }: { readonly encrypted: boolean; readonly chain: readonly Buffer[]; readonly address: string | undefined }
+): readonly PairOnStream[] {
+  const there = { status: statusOf(evidence), ...stream }
+  if (reversed === undefined) return [there]
+  return [there, { status: statusOf(reversed), ...stream, ...(address === undefined ? {} : { address }) }]
 }

@@ -58,9 +58,15 @@ export class Engine implements Federation {
     this.on('pair-authenticated', ({ pair }) => {
       for (const guard of this.#server.rulebook().guards) guard.learn?.(pair)
     })
-    this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal)
+    this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal, () => this.#reception.parts)
     this.#router = new Router(this.#server, (pair, lost) => this.#dialler.dial(pair, lost))
-    this.#reception = new Reception({ server: this.#server, verify: verifyKey, onStanza: options.onStanza, links: this.#links })
+    this.#reception = new Reception({
+      server: this.#server,
+      verify: verifyKey,
+      onStanza: options.onStanza,
+      links: this.#links,
+      carriers: this.#router.carriers
+    })
     this.#control = new Control(this.#server, this.#router, this.#links)
   }
 
@@ -150,7 +156,12 @@ export class Engine implements Federation {
     this.#mustRun()
     const { policy, guards } = this.#server.rulebook()
     const rulebook = { policy: options.policy === undefined ? policy : complete(options.policy), guards }
-    const { report, reached } = await this.#dialler.negotiate(checkedPair(parsedPair(pair), this.#server), rulebook, options.signal)
+    const { report, reached } = await this.#dialler.negotiate(
+      checkedPair(parsedPair(pair), this.#server),
+      rulebook,
+      'report',
+      options.signal
+    )
     if (reached?.kind === 'dialled') this.#server.background(reached.stream.stream.end())
     return report
   }

@@ -87,7 +87,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   resumption: 60_000
 }
 
-const EXTENSIONS: Extensions = { streamManagement: true, resumption: true, multiplexing: true }
+const EXTENSIONS: Extensions = { streamManagement: true, resumption: true, bidi: true, multiplexing: true }
 
 /** Each limit with its reason. */
 export const DEFAULT_LIMITS: Limits = {

@@ -57,6 +57,8 @@ export async function openLab(): Promise<Lab> {
       trust: { default: [authority.certificate] },
       listen: [{ host: LOOPBACK, port: 0 }],
       allowPrivateAddresses: true,
+      // Each direction is to show a negotiation of its own.
+      extensions: { bidi: false },
       onStanza: stanza => {
         onStanza(stanza)
         const answer = answerTo(stanza, false)

@@ -6,11 +6,14 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Downgrade, PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { downgradesOf } from '../rules/downgrades.ts'
+import type { SentCounts } from '../rules/stream-management.ts'
 import { Delivery } from '../streams/delivery.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
+import type { XmlStream } from '../xml/stream.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
+import { ReversedPairs } from './reversed.ts'
 import type { OpenStream } from './stage.ts'
 import { onStream } from './standing.ts'
 
@@ -22,6 +25,9 @@ export class AuthenticatedPairs {
   readonly #n: IncomingNegotiation
   readonly #delivery: Delivery
   #link: IncomingLink | undefined
+  #reversed: ReversedPairs | undefined
+  /** Of a stream that goes one way: what was sent on the one that it goes on with. */
+  #sentBefore = 0
   #lifetime: Lifetime | undefined
 
   constructor(n: IncomingNegotiation) {
@@ -38,8 +44,9 @@ export class AuthenticatedPairs {
     return this.pairs.size
   }
 
+  /** Both ways. */
   get statuses(): readonly PairStatus[] {
-    return [...this.pairs.values()]
+    return [...this.pairs.values(), ...(this.#reversed?.pairs.values() ?? [])]
   }
 
   /** The lowest of the pairs' levels. */
@@ -49,6 +56,17 @@ export class AuthenticatedPairs {
 
   get link(): IncomingLink | undefined {
     return this.#link
+  }
+
+  /** What may be sent here; undefined: the stream goes one way. */
+  get reversed(): ReversedPairs | undefined {
+    return this.#reversed
+  }
+
+  /** The peer wants the stream to go both ways, once somebody is authenticated. */
+  goBothWays(stream: XmlStream, maxBytes: number | undefined): void {
+    this.#reversed ??= new ReversedPairs(this.#n, stream, maxBytes)
+    this.#delivery.readAhead()
   }
 
   /** Evidence makes a pair: from now on its stanzas may come. */
@@ -65,17 +83,40 @@ export class AuthenticatedPairs {
     // A first certificate that counts may be one that expires sooner than the stream falls silent.
     this.#lifetime?.look()
     this.#n.server.observer.emit('pair-authenticated', { link, pair })
+    if (this.#reversed !== undefined) this.#n.server.background(this.#reversed.add(evidence, open, link))
+  }
+
+  /** Stream management begins, in both directions; or goes on from the counts of a stream that was lost. */
+  manage(stream: XmlStream, { handled, sent } = { handled: 0, sent: 0 }): void {
+    this.handled.enable(stream, handled)
+    this.#sentBefore = sent
+    this.#reversed?.acknowledgements.begin(sent)
+  }
+
+  /** How many stanzas of ours the peer can acknowledge, and has. */
+  get sentCounts(): SentCounts {
+    return this.#reversed?.acknowledgements.counts ?? { sent: this.#sentBefore, acknowledged: this.#sentBefore }
   }
 
   /** Hands a stanza over. */
-  deliver(stanza: Stanza, pair: PairStatus): Promise<void> | undefined {
-    return this.#link === undefined ? undefined : this.#delivery.deliver(stanza, { link: this.#link, pair })
+  deliver(stanza: Stanza, pair: PairStatus, size: number): Promise<void> | undefined {
+    return this.#link === undefined ? undefined : this.#delivery.deliver(stanza, { link: this.#link, pair }, size)
+  }
+
+  /** Resolves when everything that came is handled; undefined: it is. */
+  idle(): Promise<void> | undefined {
+    return this.#delivery.idle()
+  }
+
+  /** The stream has to end: nothing more is delivered. */
+  stop(): void {
+    this.#delivery.end()
   }
 
   /** The stream is over. */
   end(error: FederationError | undefined): void {
     this.#lifetime?.end()
-    this.handled.end()
+    this.#delivery.end()
     this.#n.parts.resumable.ended(this.#n, error)
     if (this.#link === undefined) return
     this.#n.parts.links.delete(this.#link)
@@ -101,7 +142,7 @@ export class AuthenticatedPairs {
     this.#lifetime = new Lifetime({
       clock,
       idle: timeouts.idle,
-      lastHeard: () => open.stream.lastHeard,
+      lastHeard: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
       notAfter: () => (this.#isCertified() ? open.certificate?.verdict.notAfter : undefined),
       onIdle: () => void n.close(open.stream),
       onExpiry: () => n.stop(new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' }))

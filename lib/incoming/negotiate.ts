@@ -10,9 +10,11 @@ import type { ElementKind, IncomingState } from '../rules/permitted.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_TLS } from '../xml/namespaces.ts'
 import { createStanza } from '../xml/stanza.ts'
+import type { XmlStream } from '../xml/stream.ts'
 import { receiveKey, receiveVerify, refuseKey } from './dialback.ts'
 import { greet } from './greet.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
+import { receiveBidi } from './reversed.ts'
 import { receiveSasl, refuseSasl } from './sasl.ts'
 import type { Handover, OpenStream, Stage } from './stage.ts'
 import { authenticate } from './standing.ts'
@@ -83,15 +85,25 @@ async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next>
     if (n.stopped !== undefined) throw n.stopped
     const frame = stream.take()
     if (frame === undefined) await n.untilStopped(stream.readable())
-    else if (frame.kind === 'close') return undefined
-    else {
+    else if (frame.kind === 'close') {
+      const rest = n.authenticated.idle()
+      if (rest !== undefined) await n.untilStopped(rest)
+      return undefined
+    } else {
       const turn = act(frame, open, n)
       if (turn instanceof Promise) await n.untilStopped(turn)
       else if (turn !== undefined) return turn
-      // A peer that asks and never listens is not read either.
-      if (stream.full) await n.untilStopped(stream.drained())
+      if (isDeaf(stream, n)) await n.untilStopped(stream.drained())
     }
   }
+}
+
+/**
+ * A peer that asks and never listens is not read either. Where we send stanzas it is read on behind them: it may be waiting for us to
+ * read before it listens.
+ */
+function isDeaf(stream: XmlStream, n: IncomingNegotiation): boolean {
+  return stream.full && (n.authenticated.reversed === undefined || stream.backlog > n.server.limits.unackedBytes)
 }
 
 function act(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Turn {
@@ -125,6 +137,7 @@ const ACTIONS: { readonly [K in ElementKind]?: Action } = {
   'dialback-key': receiveKey,
   'dialback-verify': receiveVerify,
   'stream-management': receiveManagement,
+  bidi: receiveBidi,
   stanza: receiveStanza
 }
 
@@ -139,7 +152,7 @@ function stateOf(open: OpenStream, n: IncomingNegotiation): IncomingState {
 function receiveStanza(frame: ElementFrame, _: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
   const judged = admitStanza(frame, n.authenticated.pairs)
   if (!judged.admitted) throw n.refused(judged.condition, judged.because)
-  return n.authenticated.deliver(createStanza(frame, judged.from, judged.to), judged.status)
+  return n.authenticated.deliver(createStanza(frame, judged.from, judged.to), judged.status, frame.size)
 }
 
 /** `<proceed/>` is the last that is said in clear; whatever came after `<starttls/>` was not the peer's (CVE-2011-0411). */
@@ -177,7 +190,7 @@ async function owning(stage: Stage, n: IncomingNegotiation, run: (stage: Stage) 
     return next
   } catch (thrown) {
     const error = FederationError.from(thrown)
-    n.ending = n.isClosing ? stage.stream.hangUp() : stage.stream.end(error)
+    n.ending = n.isClosing ? stage.stream.hangUp() : stage.stream.end(error, late => n.authenticated.reversed?.hear(late))
     throw error
   }
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import type { VerifyKey } from '../auth/dialback-receiving.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
@@ -11,28 +10,13 @@ import type { Timer, TlsContext } from '../model/plugs.ts'
 import type { Peer, Step } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
-import type { OnStanza } from '../streams/delivery.ts'
 import { Deadline } from '../transport/deadline.ts'
-import type { LiveLink } from '../streams/standing.ts'
 import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
-import type { Quota } from './quota.ts'
-import type { ResumableStreams } from './resumable.ts'
+import { Farewell } from './farewell.ts'
+import type { IncomingParts } from './parts.ts'
 import { outcomeOf, Trace } from './trace.ts'
 import type { StepFacts } from './trace.ts'
-
-/** What the engine gives to every incoming stream. */
-export interface IncomingParts {
-  readonly server: LocalServer
-  readonly verify: VerifyKey
-  readonly onStanza: OnStanza
-  /** Every live link, both directions. */
-  readonly links: Set<LiveLink>
-  /** Managed streams that live or were lost, over all connections. */
-  readonly resumable: ResumableStreams
-  /** Verifications under way, over all streams. */
-  readonly verifications: { readonly perAddress: Quota; readonly perSender: Quota }
-}
 
 /** Where a connection came from, and how. */
 export interface Arrival {
@@ -65,7 +49,7 @@ export class IncomingNegotiation {
   readonly #startedAt: number
   readonly #over = new AbortController()
   readonly #deadline: Timer
-  #closing: Timer | undefined
+  readonly #farewell = new Farewell(this)
   #stopped: FederationError | undefined
   #failure: FederationError | undefined
   #wake: (() => void) | undefined
@@ -109,8 +93,14 @@ export class IncomingNegotiation {
     this.pending.clear()
   }
 
+  /** Our closing tag is sent. */
   get isClosing(): boolean {
-    return this.#closing !== undefined
+    return this.#farewell.isSaid
+  }
+
+  /** The stream is being ended politely: nothing is sent on it any more. */
+  get isLeaving(): boolean {
+    return this.#farewell.isBegun
   }
 
   openXml(duplex: Duplex, encrypted: boolean): XmlStream {
@@ -203,19 +193,13 @@ export class IncomingNegotiation {
   stop(error: FederationError): void {
     this.#stopped ??= error
     this.#over.abort(this.#stopped)
+    this.authenticated.stop()
     this.#wake?.()
   }
 
-  /** Ends the stream politely: our closing tag now; what the peer still sends is served until its own comes, for a while (RFC 6120 §4.4). */
+  /** Ends the stream politely. */
   close(stream: XmlStream): Promise<void> {
-    if (this.#closing === undefined && !this.signal.aborted) {
-      stream.sendClosing()
-      const { clock, timeouts } = this.server
-      this.#closing = clock.setTimeout(
-        () => this.stop(new FederationError('S2S_TIMEOUT', { detail: 'the peer did not close the stream' })),
-        timeouts.close
-      )
-    }
+    this.#farewell.begin(stream)
     return this.#gone
   }
 
@@ -236,11 +220,14 @@ export class IncomingNegotiation {
   /** The story is over: tells everyone, and resolves when the connection is gone. */
   finish(error: FederationError | undefined): Promise<void> {
     this.#deadline.cancel()
-    this.#closing?.cancel()
+    this.#farewell.end()
     this.#over.abort(error ?? new FederationError('S2S_STREAM_CLOSED'))
     if (this.authenticated.link === undefined) this.conclude(error)
     else this.authenticated.end(this.isClosing ? undefined : error)
-    void this.ending.then(this.#leave)
+    void this.ending.then(() => {
+      this.authenticated.reversed?.end(error)
+      this.#leave()
+    })
     return this.#gone
   }
 

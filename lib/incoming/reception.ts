@@ -5,9 +5,11 @@ import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Report } from '../model/report.ts'
 import type { LiveLink } from '../streams/standing.ts'
+import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import { negotiateIncoming } from './negotiate.ts'
 import { IncomingNegotiation } from './negotiation.ts'
-import type { Arrival, IncomingParts } from './negotiation.ts'
+import type { Arrival } from './negotiation.ts'
+import type { IncomingParts } from './parts.ts'
 import { Quota, addressGroup, takeAll } from './quota.ts'
 import { ResumableStreams } from './resumable.ts'
 
@@ -19,12 +21,15 @@ export interface ReceptionOptions {
   readonly onStanza: IncomingParts['onStanza']
   /** Where a stream appears as a link once a pair is authenticated on it, until it is gone. */
   readonly links: Set<LiveLink>
+  /** Told of what may be sent on incoming streams. */
+  readonly carriers: ReversedCarriers
 }
 
 /** Every incoming stream of an engine, and what they share: the limits, and the links they become. */
 export class Reception {
   readonly #server: LocalServer
-  readonly #parts: IncomingParts
+  /** What every stream shares that others may send to us on. */
+  readonly parts: IncomingParts
   readonly #live = new Set<IncomingNegotiation>()
   readonly #perAddress: Quota
   readonly #penalties = new Set<Timer>()
@@ -35,7 +40,7 @@ export class Reception {
     this.#server = options.server
     this.#perAddress = new Quota(incomingPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
-    this.#parts = { ...options, verifications, resumable: new ResumableStreams(options.server) }
+    this.parts = { ...options, verifications, resumable: new ResumableStreams(options.server) }
   }
 
   /** Streams that are open, authenticated or not. */
@@ -49,7 +54,7 @@ export class Reception {
    * @returns the report, once a pair is authenticated or the stream has ended without one
    */
   accept(connection: Duplex, arrival: Arrival = {}): Promise<Report> {
-    const negotiation = new IncomingNegotiation(this.#parts, arrival)
+    const negotiation = new IncomingNegotiation(this.parts, arrival)
     const release = this.#admit(arrival)
     if (release === undefined) {
       this.#turnAway(connection, negotiation)
@@ -65,7 +70,7 @@ export class Reception {
     this.#stopped ??= error
     for (const timer of this.#penalties) timer.cancel()
     this.#penalties.clear()
-    this.#parts.resumable.clear()
+    this.parts.resumable.clear()
     await Promise.all([...this.#live].map(each => each.shutDown(error)))
   }
 

@@ -3,6 +3,7 @@ import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
 import { isLoss } from '../rules/stream-management.ts'
+import type { SentCounts } from '../rules/stream-management.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
 import { Deadline } from '../transport/deadline.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -17,6 +18,8 @@ export interface ResumableStream {
   pairs: string
   /** What was handled of it, on whichever stream. */
   handled: HandledStanzas
+  /** What we had sent on it when it was lost (XEP-0288), and what of that was acknowledged. */
+  sent: SentCounts
   /** Runs since the stream was lost. */
   expiry: Timer | undefined
 }
@@ -40,6 +43,7 @@ export class ResumableStreams {
       carrier: n,
       pairs: '',
       handled: n.authenticated.handled,
+      sent: n.authenticated.sentCounts,
       expiry: undefined
     }
     this.#byId.set(one.id, one)
@@ -90,6 +94,7 @@ export class ResumableStreams {
     if (error === undefined || !isLoss(error)) return this.forget(one)
     // Nothing of the stream itself is held: it is a hundred times the size.
     one.pairs = pairsOf(n)
+    one.sent = n.authenticated.sentCounts
     one.carrier = undefined
     this.#keep(
       one,

@@ -7,8 +7,9 @@ import type { PairOnStream } from '../streams/standing.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import type { OpenStream } from './stage.ts'
 
+/** A pair as it is judged again. What we send back is asked about without an address, as before a dial. */
 export function onStream(status: PairStatus, { stream, tls }: OpenStream, n: IncomingNegotiation): PairOnStream {
-  const { address } = n.arrival
+  const address = status.flow === 'send' ? undefined : n.arrival.address
   return { status, encrypted: stream.encrypted, chain: tls?.chain ?? [], ...(address === undefined ? {} : { address }) }
 }
 

@@ -1,4 +1,5 @@
 import { ackError, judgeAck, wireCount } from '../rules/stream-management.ts'
+import type { SentCounts } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM, NS_STANZA_ERRORS } from '../xml/namespaces.ts'
 import { escapeAttribute } from '../xml/writer.ts'
@@ -11,22 +12,25 @@ import type { OpenStream } from './stage.ts'
  * that goes on.
  */
 export function receiveManagement(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
-  const { handled } = n.authenticated
+  const { handled, reversed } = n.authenticated
   const { name } = frame
+  // Our closing tag is sent: what is acknowledged counts, and nothing begins.
+  if (n.isClosing && name !== 'a') return undefined
   if (name === 'enable' || name === 'resume') {
     const { streamManagement } = n.server.extensions
     if (!streamManagement || n.authenticated.size === 0 || handled.isEnabled) open.stream.write(failedXml('unexpected-request'))
     else if (name === 'resume') return resume(frame, open, n)
     else enable(frame, open, n)
   } else if (name === 'r' && handled.isEnabled) handled.acknowledge()
-  else if (name === 'a' && handled.isEnabled) checkAck(frame)
+  else if (name === 'a' && handled.isEnabled && reversed !== undefined) reversed.acknowledgements.receive(frame)
+  else if (name === 'a' && handled.isEnabled) checkCount(frame.element().attrs['h'], n.authenticated.sentCounts)
   else throw n.refused('unsupported-stanza-type', 'stream management is not under way here')
   return undefined
 }
 
 function enable(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiation): void {
   const wish: unknown = frame.element().attrs['resume']
-  n.authenticated.handled.enable(stream)
+  n.authenticated.manage(stream)
   if (!n.server.extensions.resumption || (wish !== 'true' && wish !== '1')) stream.write(`<enabled xmlns='${NS_SM}'/>`)
   else {
     const { id } = n.parts.resumable.begin(n)
@@ -44,16 +48,19 @@ function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): 
     return undefined
   }
   try {
-    checkCount(h)
+    const counted = checkCount(h, one.carrier?.authenticated.sentCounts ?? one.sent)
+    return moveHere(one, counted, open, n)
   } catch (error) {
     n.parts.resumable.forget(one)
     throw error
   }
-  return moveHere(one, open, n)
 }
 
-/** The count of the stream that was lost goes on here, once nothing of it is in hand any more. */
-async function moveHere(one: ResumableStream, { stream }: OpenStream, n: IncomingNegotiation): Promise<void> {
+/**
+ * The count of the stream that was lost goes on here, once nothing of it is in hand any more. What we had sent on it is not sent
+ * again: our own count goes on from what the peer has counted.
+ */
+async function moveHere(one: ResumableStream, counted: number, { stream }: OpenStream, n: IncomingNegotiation): Promise<void> {
   const moved = await n.parts.resumable.moveTo(n, one)
   if (n.signal.aborted) return
   const count = wireCount(one.handled.handled)
@@ -62,19 +69,16 @@ async function moveHere(one: ResumableStream, { stream }: OpenStream, n: Incomin
     return
   }
   stream.write(`<resumed xmlns='${NS_SM}' previd='${escapeAttribute(one.id)}' h='${count}'/>`)
-  n.authenticated.handled.enable(stream, one.handled.handled)
+  n.authenticated.manage(stream, { handled: one.handled.handled, sent: counted })
   one.handled = n.authenticated.handled
 }
 
-function checkAck(frame: ElementFrame): void {
-  checkCount(frame.element().attrs['h'])
-}
-
-/** We send no stanza on these streams: there is nothing to acknowledge but nothing. */
-function checkCount(h: unknown): void {
-  const none = { sent: 0, acknowledged: 0 }
-  const error = ackError(judgeAck(h, none), none)
+/** How many of our stanzas the peer says it has handled: none on a stream that goes one way, and never more than were sent. */
+function checkCount(h: unknown, counts: SentCounts): number {
+  const judged = judgeAck(h, counts)
+  const error = ackError(judged, counts)
   if (error !== undefined) throw error
+  return counts.acknowledged + (judged.kind === 'fine' ? judged.more : 0)
 }
 
 function failedXml(condition: string, handled?: number): string {

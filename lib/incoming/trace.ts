@@ -42,6 +42,11 @@ export class Trace {
     this.#add({ ...ending, step, facts: { ...facts } } as unknown as Unplaced<TraceEntry>)
   }
 
+  /** Whether the stream goes both ways. */
+  enterBidi(facts: Extract<TraceEntry, { step: 'bidi' }>['facts'], code: string): void {
+    this.#add({ step: 'bidi', outcome: code === 'ok' ? 'ok' : 'skipped', code, took: 0, facts })
+  }
+
   /** An answer of the policy, as asked and as it counts. */
   decided<T extends string | readonly string[]>(question: PolicyFacts['question'], decision: Decision<T>): T {
     this.#add({ step: 'policy', outcome: 'ok', code: 'ok', took: 0, facts: policyFacts(question, decision) })

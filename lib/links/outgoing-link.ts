@@ -3,7 +3,6 @@ import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
-import type { Clock } from '../model/plugs.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
 import { lowestLevel } from '../incoming/link.ts'
@@ -15,13 +14,29 @@ import { isLoss } from '../rules/stream-management.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
+import type { IncomingParts } from '../incoming/parts.ts'
 import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
+import { within } from '../streams/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
+import { ReverseFlow } from './reverse-flow.ts'
 
-/** One outgoing stream that carries stanzas of its pairs one way (RFC 6120 §4.5). What the peer sends on it is never delivered. */
+/** What an outgoing link is made with beside its stream. */
+export interface OutgoingLinkParts {
+  readonly report: Report
+  readonly server: LocalServer
+  /** What comes back on a stream that goes both ways is received with. */
+  readonly parts: IncomingParts
+  /** A stream of the same pair that was lost: it goes on here, if the peer agrees. */
+  readonly lost: LostStream | undefined
+}
+
+/**
+ * One outgoing stream that carries stanzas of its pairs (RFC 6120 §4.5), and back those of the reversed pairs where it goes both ways.
+ * What else the peer sends on it is never delivered.
+ */
 export class OutgoingLink implements LiveLink, Carrier {
   readonly id: string
   readonly direction = 'outgoing'
@@ -41,16 +56,20 @@ export class OutgoingLink implements LiveLink, Carrier {
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
   readonly #acknowledgements: Acknowledgements
+  readonly #back: ReverseFlow | undefined
   #lastSent: number
   #open = true
   #reading = true
   #failure: FederationError | undefined
   #closing: Promise<void> | undefined
+  #tellRead: () => void = () => undefined
+  /** Resolves when nothing is read any more. */
+  readonly #readAll = new Promise<void>(resolve => (this.#tellRead = resolve))
 
-  /** @param lost a stream of the same pair that was lost: it goes on here, if the peer agrees */
-  constructor(id: string, established: AuthenticatedStream, report: Report, server: LocalServer, lost?: LostStream) {
-    const { stream, tls } = established
+  constructor(id: string, established: AuthenticatedStream, { report, server, parts, lost }: OutgoingLinkParts) {
+    const { reversed, stream, tls } = established
     this.id = id
+    this.#back = reversed === undefined ? undefined : new ReverseFlow(reversed, stream, parts)
     if (tls !== undefined) {
       this.tls = tls.secured.facts
       this.certificate = tls.verdict
@@ -67,6 +86,7 @@ export class OutgoingLink implements LiveLink, Carrier {
       established,
       report,
       mostPairs: server.limits.pairsPerStream,
+      back: this.#back,
       write: xml => this.#write(xml),
       grown: () => this.#lifetime.look(),
       retire: () => server.background(this.close())
@@ -87,14 +107,16 @@ export class OutgoingLink implements LiveLink, Carrier {
       maxBytes: this.maxBytes,
       resumption: server.extensions.resumption ? server.timeouts.resumption : undefined,
       write: stream.write.bind(stream),
+      ...(this.#back === undefined ? {} : { received: { stream, handled: this.#back.delivery.handled } }),
       fail: error => this.#break(error)
     })
     if (server.extensions.streamManagement && established.features.sm) this.#manage(lost?.take())
     this.closed = this.#run()
   }
 
+  /** Both ways. */
   get pairs(): readonly PairStatus[] {
-    return this.shared.pairs
+    return [...this.shared.pairs, ...(this.#back?.pairs ?? [])]
   }
 
   get level(): SecurityLevel {
@@ -149,7 +171,9 @@ export class OutgoingLink implements LiveLink, Carrier {
   }
 
   standing(): readonly PairOnStream[] {
-    return this.pairs.map(status => ({ status, encrypted: this.#stream.encrypted, chain: this.#chain }))
+    const stream = { encrypted: this.#stream.encrypted, chain: this.#chain }
+    const address = this.shared.connection?.address
+    return this.pairs.map(status => ({ status, ...stream, ...(status.flow === 'send' || address === undefined ? {} : { address }) }))
   }
 
   reset(error: FederationError): void {
@@ -172,11 +196,17 @@ export class OutgoingLink implements LiveLink, Carrier {
   async #leave(error: FederationError | undefined): Promise<void> {
     const { clock, timeouts } = this.#server
     if (this.#acknowledgements.pending) await within(this.#acknowledgements.settled(), clock, timeouts.close)
+    if (this.#back !== undefined) {
+      // What the peer sends before its own closing tag is still delivered.
+      this.#stream.sendClosing(error)
+      await within(this.#readAll, clock, timeouts.close)
+    }
     await this.#hangUp(error)
   }
 
   async #hangUp(error: FederationError | undefined): Promise<void> {
     this.#reading = false
+    this.#back?.delivery.end()
     await this.#stream.end(error, late => this.#hear(late))
   }
 
@@ -197,6 +227,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     }
     this.#open = false
     this.shared.end(cause)
+    this.#tellRead()
     if (this.#closing === undefined) this.#failure = cause
     // Where nobody reads on, nothing will be acknowledged any more.
     if (this.#reading && !this.#isLost) this.#leaveBehind(cause)
@@ -214,7 +245,7 @@ export class OutgoingLink implements LiveLink, Carrier {
 
   /** Nothing is acknowledged any more. The next link takes it up, if the stream has the one pair still that it was made for. */
   #leaveBehind(cause: FederationError | undefined): void {
-    if (this.pairs.length === 1) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
+    if (this.shared.pairs.length === 1) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
     if (!this.#isLost) this.lost?.giveUp()
     this.#acknowledgements.end(cause)
   }
@@ -223,8 +254,13 @@ export class OutgoingLink implements LiveLink, Carrier {
     while (this.#reading) {
       const frame = this.#stream.take()
       if (frame === undefined) await this.#stream.readable()
-      else if (frame.kind === 'close') return
-      else this.#act(frame)
+      else if (frame.kind === 'close') return await this.#back?.delivery.idle()
+      else {
+        const turn = this.#act(frame)
+        if (turn !== undefined) await turn
+      }
+      // A peer that asks and never listens is not read either.
+      if (this.#stream.backlog > this.#server.limits.unackedBytes) await this.#stream.drained()
     }
   }
 
@@ -233,30 +269,23 @@ export class OutgoingLink implements LiveLink, Carrier {
     if (kindOf(late) === 'stream-management') this.#acknowledgements.receive(late)
   }
 
-  /** Without XEP-0288 the peer has nothing to say here. An unsolicited dialback answer is dropped (XEP-0220 §3.1); the rest ends the link. */
-  #act(frame: ElementFrame): void {
+  /** On a stream that goes one way the peer has nothing to say. An unsolicited dialback answer is dropped (XEP-0220 §3.1); the rest ends the link. */
+  #act(frame: ElementFrame): Promise<void> | undefined {
     const kind = kindOf(frame)
-    if (kind === 'stream-management' && this.#acknowledgements.receive(frame)) return
+    if (kind === 'stream-management' && this.#acknowledgements.receive(frame)) return undefined
     if (kind === 'dialback-answer') {
       this.shared.receive(frame)
-      return
+      // Whoever waited for it has it, and has acted on it, before the next element is read.
+      return this.#back === undefined ? undefined : Promise.resolve()
     }
+    const turn = this.#back === undefined ? 'unexpected' : this.#back.receive(frame, this)
+    if (turn !== 'unexpected') return turn
     throw new FederationError('S2S_STREAM_ERROR_SENT', {
-      detail: `<${escapeText(frame.name)}/> from the receiving entity of a one-way stream`,
+      detail: `<${escapeText(frame.name)}/> from the receiving entity, which has no business here`,
       condition: 'unsupported-stanza-type',
       stream: 'unsupported-stanza-type'
     })
   }
-}
-
-async function within(work: Promise<void>, clock: Clock, milliseconds: number): Promise<void> {
-  await new Promise<void>(resolve => {
-    const timer = clock.setTimeout(resolve, milliseconds)
-    void work.then(() => {
-      timer.cancel()
-      resolve()
-    })
-  })
 }
 
 /** RFC 6120 §13.7.2.3. */

@@ -98,6 +98,11 @@ export class Route {
     return this.#flight
   }
 
+  /** The peer can be reached on a stream of its own: what failed before is no reason any more. */
+  unblock(): void {
+    if (this.#flight === undefined && this.#carrier === undefined) this.#bounceUntil = 0
+  }
+
   /** Resolves when nothing waits: all has been handed to a link, or has failed. */
   async drained(): Promise<void> {
     if (this.#isWaiting) await new Promise<void>(resolve => this.#onEmpty.push(resolve))

@@ -6,6 +6,8 @@ import type { Domain, DomainPair } from '../model/domain.ts'
 import type { RouteStatus } from '../model/route.ts'
 import type { Delivery, Stanza } from '../model/stanza.ts'
 import type { Carrier } from '../streams/carrier.ts'
+import type { LostStream } from '../streams/lost-stream.ts'
+import { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import { outboundStanza } from './outbound-stanza.ts'
 import type { OutboundStanza } from './outbound-stanza.ts'
 import { Route } from './route.ts'
@@ -19,6 +21,8 @@ export class Router {
   readonly #server: LocalServer
   readonly #dial: Dial
   readonly #turnstile: Turnstile
+  /** What peers have let flow back on their streams (XEP-0288): used instead of dialling. */
+  readonly carriers = new ReversedCarriers(pair => this.#routes.get(pairKey(pair))?.unblock())
   readonly #routes = new Map<string, Route>()
   #sent = 0
   #sweepAt = ROUTES_BEFORE_SWEEP
@@ -32,7 +36,8 @@ export class Router {
       patience: server.timeouts.negotiation,
       clock: server.clock
     })
-    this.#dial = (pair, lost) => this.#turnstile.pass(() => dial(pair, lost))
+    this.#dial = async (pair, lost) =>
+      this.#given(pair, lost) ?? (await this.#turnstile.pass(async () => this.#given(pair, lost) ?? (await dial(pair, lost))))
   }
 
   /** Ends exactly once: how the stanza left, or why it did not. Not awaiting it ends no process. */
@@ -98,6 +103,11 @@ export class Router {
     this.close(error)
     this.#turnstile.close(error)
     for (const route of this.#routes.values()) route.clear(error)
+  }
+
+  /** A stream that was lost is taken up on one of our own, or the order would be lost with it. */
+  #given(pair: DomainPair, lost: LostStream | undefined): Carrier | undefined {
+    return lost === undefined ? this.carriers.find(pair) : undefined
   }
 
   #checked(stanza: Element | Stanza): OutboundStanza {

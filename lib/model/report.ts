@@ -82,10 +82,12 @@ export type TraceEntry =
       }
     >
   | Entry<'establish', { readonly level?: SecurityLevel }>
+  /** Whether stanzas flow back on the stream as well (XEP-0288): for which pair. */
+  | Entry<'bidi', { readonly pair: DomainPair }>
   | Entry<'policy', PolicyFacts>
 
-/** A step of the negotiation, or an answer of the policy. */
-export type TraceStep = Step | 'policy'
+/** A step of the negotiation, an answer of the policy, or whether the stream goes both ways. */
+export type TraceStep = Step | 'bidi' | 'policy'
 
 /** One pair on a link: its flow, and what it was proved by. */
 export interface PairStatus {

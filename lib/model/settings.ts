@@ -30,6 +30,8 @@ export interface Extensions {
   readonly resumption: boolean
   /** Further pairs join live outgoing streams by dialback, where nothing is lost by it (XEP-0220 §2.6). */
   readonly multiplexing: boolean
+  /** One connection carries the stanzas of a pair both ways, where certificates prove both sides (XEP-0288). */
+  readonly bidi: boolean
 }
 
 /** Bounds on what a peer can make us hold. Sizes are bytes. */

@@ -1,5 +1,7 @@
+import { reversedEvidence } from '../auth/reversal.ts'
 import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
+import { reversed } from '../model/domain.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { CertificateUse } from '../model/level.ts'
 import { askCertificate, askMinimumLevel, askProofs, askTls } from '../rules/decide.ts'
@@ -9,6 +11,8 @@ import { untriedProofs } from '../rules/proofs.ts'
 import { Deadline } from '../transport/deadline.ts'
 import { serverKey, serversOf } from '../transport/same-server.ts'
 import type { Server } from '../transport/same-server.ts'
+import { identityBack } from './both-ways.ts'
+import type { ReversedIdentity } from './both-ways.ts'
 import type { Negotiation } from './negotiation.ts'
 import type { Reached } from './outcome.ts'
 import { identityOf } from './prove.ts'
@@ -48,8 +52,10 @@ async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers:
   for (const stream of live) {
     const unfit = whyNotShared(stream.factsFor(n.pair))
     const judged = unfit ?? judge(n, stream, servers)
-    if (typeof judged !== 'string') return await join(n, judged)
-    refusal ??= judged
+    const back = typeof judged === 'string' || !stream.goesBothWays ? undefined : await identityBack(onStream(stream), n)
+    if (typeof judged === 'string') refusal ??= judged
+    else if (typeof back === 'object') refusal ??= 'other-way-refused'
+    else return await join(n, judged, back)
     if (unfit === undefined) left -= 1
     if (left === 0) break
   }
@@ -78,18 +84,25 @@ function judge(n: Negotiation, stream: SharedStream, servers: readonly Server[])
   return endpoint === undefined ? 'elsewhere' : { stream, endpoint, verdict, use }
 }
 
+/** On a stream that goes both ways the peer may send for the reversed pair as soon as it has said `valid`: it is asked about first. */
+function onStream({ chain, connection }: SharedStream): Parameters<typeof identityBack>[0] {
+  return { chain, address: connection?.address, proofs: ['dialback'] }
+}
+
 /** The dialback of a further pair. undefined: the pair needs a connection of its own, and the trace says why. */
-async function join(n: Negotiation, judged: Judged): Promise<Reached | undefined> {
+async function join(n: Negotiation, judged: Judged, back: ReversedIdentity | undefined): Promise<Reached | undefined> {
   const { stream, verdict, use } = judged
   const { pair, server } = n
   arrive(n, judged)
   const request = { pair, secret: server.dialbackSecrets.current, peerIdentity: identityOf({ verdict, use }) }
   try {
-    const evidence = await n.step('dialback', facts => stream.ask(request, facts))
+    const evidence = await n.step('dialback', facts => stream.ask(request, back, facts))
     if (FederationError.is(evidence)) throw evidence.located({ step: 'dialback', pair })
     if (!stream.carrier.usable) throw n.failed('establish', 'S2S_STREAM_CLOSED', { detail: 'the stream that was joined has ended' })
     n.note('establish', { level: evidence.level })
-    return { kind: 'joined', stream, evidence }
+    if (back === undefined) return { kind: 'joined', stream, evidence, reversed: undefined }
+    n.enterBidi(reversed(pair), 'ok', 'ok')
+    return { kind: 'joined', stream, evidence, reversed: reversedEvidence(evidence, back) }
   } catch (thrown) {
     if (n.signal.aborted) throw n.calledOff(thrown)
     const error = FederationError.from(thrown)

@@ -10,6 +10,9 @@ import { describeProblems } from '../rules/sentences.ts'
 import { chooseTls } from '../rules/tls-choice.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import type { Evidence } from '../auth/evidence.ts'
+import { reversedEvidence } from '../auth/reversal.ts'
+import { goBothWays } from './both-ways.ts'
+import type { ReversedIdentity } from './both-ways.ts'
 import type { Negotiation } from './negotiation.ts'
 import { prove } from './prove.ts'
 import type { StepFacts } from './step-facts.ts'
@@ -26,6 +29,8 @@ export interface AuthenticatedStream extends ReadyStream {
   readonly evidence: Evidence
   /** What SASL was offered before identity was proved. */
   readonly mechanisms: readonly string[]
+  /** The pair of the opposite flow, where the stream goes both ways. */
+  readonly reversed: Evidence | undefined
 }
 
 /** What a negotiation is for, once it has a stream: proving a pair, or asking an authoritative server. */
@@ -131,10 +136,12 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
   const facts = n.proofFacts(ready, floor)
   const untried = untriedProofs(wish, facts, attempt)
   for (const { proof, outcome, code } of untried) n.skip(proof, code, outcome)
-  for (const proof of proofsToTry(wish, facts, attempt)) {
+  const proofs = proofsToTry(wish, facts, attempt)
+  const back = await goBothWays(ready, proofs, n)
+  for (const proof of proofs) {
     n.position.proof = proof
     const proved = await n.step(proof, (facts: StepFacts<typeof proof>) => prove(proof, ready, n, facts))
-    if (!FederationError.is(proved)) return await establish(proved, ready, n)
+    if (!FederationError.is(proved)) return await establish(proved, back, ready, n)
     n.position.streamLives = true
     const refused = proved.located({ step: proof, pair: n.pair })
     if (n.record(refused).answer !== 'next-proof') throw refused
@@ -145,14 +152,20 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
 }
 
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */
-async function establish(evidence: Evidence, ready: ReadyStream, n: Negotiation): Promise<AuthenticatedStream> {
+async function establish(
+  evidence: Evidence,
+  back: ReversedIdentity | undefined,
+  ready: ReadyStream,
+  n: Negotiation
+): Promise<AuthenticatedStream> {
   const { stream } = ready
   const restarted =
     evidence.proof === 'dialback' ? ready : await n.step('open-stream', (facts, signal) => restartStream(stream, n, facts, signal))
   return await n.step('establish', facts => {
     facts.level = evidence.level
     stream.allowStanzas()
-    return Promise.resolve({ ...ready, ...restarted, evidence, mechanisms: ready.features.mechanisms })
+    const reversed = back === undefined ? undefined : reversedEvidence(evidence, back)
+    return Promise.resolve({ ...ready, ...restarted, evidence, reversed, mechanisms: ready.features.mechanisms })
   })
 }
 

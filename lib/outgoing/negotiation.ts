@@ -23,6 +23,8 @@ export interface NegotiationOptions {
   /** Stanzas will flow sender → target; we are the sender's server. */
   readonly pair: DomainPair
   readonly purpose: Peer['purpose']
+  /** Whether the stream becomes a link, which can go both ways, or ends with the report. */
+  readonly result: 'link' | 'report'
   readonly ours: OwnCertificate
   /** The rulebook in force when the negotiation began, or a probe's own. */
   readonly rulebook: Rulebook
@@ -48,6 +50,7 @@ export class Negotiation {
   readonly server: LocalServer
   readonly book: Rulebook
   readonly startedAt: number
+  readonly result: NegotiationOptions['result']
   readonly trace: TraceEntry[] = []
   readonly history: Tried[] = []
   readonly position: Position = { encrypted: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined }
@@ -65,6 +68,7 @@ export class Negotiation {
     this.pair = options.pair
     this.server = server
     this.book = options.rulebook
+    this.result = options.result
     this.peer = { direction: 'outgoing', local: sender, remote: target, purpose: options.purpose, ours: options.ours }
     this.startedAt = server.clock.now()
     this.#deadline = new Deadline(server.clock, server.timeouts.negotiation, 'the whole negotiation', options.signal)
@@ -124,13 +128,28 @@ export class Negotiation {
     this.#enter(step, 'ok', 'ok', facts, this.server.clock.now())
   }
 
+  /** Whether the stream goes both ways, for the trace. */
+  enterBidi(pair: DomainPair, outcome: Outcome, code: string): void {
+    this.#push({ at: this.server.clock.now(), attempt: this.#attempts, step: 'bidi', outcome, code, took: 0, facts: { pair } })
+  }
+
+  /** The address that is talked to. */
+  get address(): string | undefined {
+    const connected = this.trace.findLast(entry => entry.step === 'connect')
+    return connected?.step === 'connect' ? connected.facts.address : undefined
+  }
+
+  /** Work that must not outlast the negotiation. */
+  async race<T>(work: Promise<T>): Promise<T> {
+    return await this.#deadline.race(work)
+  }
+
   fail(code: ErrorCode, details: ErrorDetails = {}): FederationError {
     return new FederationError(code, { pair: this.pair, ...details })
   }
 
   readonly ask = {
-    admit: async (): Promise<Admission> =>
-      this.#answered('admit', await this.#deadline.race(Promise.resolve(askAdmit(this.book, this.peer)))),
+    admit: async (): Promise<Admission> => this.#answered('admit', await this.race(Promise.resolve(askAdmit(this.book, this.peer)))),
     tls: (): TlsWish => this.#answered('tls', askTls(this.book, this.peer)),
     /** Without a line in the trace: for the clamps, which look at what was asked before. */
     tlsQuietly: (): TlsWish => askTls(this.book, this.peer).answer,

@@ -13,8 +13,14 @@ import type { SharedStreams } from './shared-streams.ts'
 
 /** What a negotiation for stanzas leads to: a stream of its own, or a live one that the pair has joined. */
 export type Reached =
-  | { readonly kind: 'dialled'; readonly stream: AuthenticatedStream; readonly evidence: Evidence }
-  | { readonly kind: 'joined'; readonly stream: SharedStream; readonly evidence: Evidence }
+  | (Pairs & { readonly kind: 'dialled'; readonly stream: AuthenticatedStream })
+  | (Pairs & { readonly kind: 'joined'; readonly stream: SharedStream })
+
+interface Pairs {
+  readonly evidence: Evidence
+  /** The pair of the opposite flow, where the stream goes both ways. */
+  readonly reversed: Evidence | undefined
+}
 
 /** How a negotiation for stanzas ended: its report, and the stream or the error. */
 export type Outcome =
@@ -40,7 +46,7 @@ async function negotiated(n: Negotiation, live: SharedStreams | undefined): Prom
   try {
     const shortcuts = live === undefined ? undefined : { beforeDns: () => joinForSender(n, live), afterDns: () => joinForTarget(n, live) }
     const reached = await negotiateOutgoing<Reached>(n, dialled, shortcuts)
-    return { reached, error: undefined, report: reportOf(n, reached.evidence, undefined) }
+    return { reached, error: undefined, report: reportOf(n, reached, undefined) }
   } catch (thrown) {
     const error = n.asError(thrown)
     return { reached: undefined, error, report: reportOf(n, undefined, error) }
@@ -49,11 +55,12 @@ async function negotiated(n: Negotiation, live: SharedStreams | undefined): Prom
 
 const dialled: Goal<Reached> = async (ready, attempt, n) => {
   const stream = await proveIdentity(ready, attempt, n)
-  return { kind: 'dialled', stream, evidence: stream.evidence }
+  return { kind: 'dialled', stream, evidence: stream.evidence, reversed: stream.reversed }
 }
 
 /** What a negotiation leaves behind. One that was for no link, such as a verification, has neither a level nor an error when it went well. */
-export function reportOf(n: Negotiation, evidence: Evidence | undefined, error: FederationError | undefined): Report {
+export function reportOf(n: Negotiation, reached: Pairs | undefined, error: FederationError | undefined): Report {
+  const { evidence, reversed } = reached ?? {}
   const level = evidence?.level
   const { name, options } = n.book.policy
   const base: Report = {
@@ -64,7 +71,7 @@ export function reportOf(n: Negotiation, evidence: Evidence | undefined, error: 
     endedAt: n.server.clock.now(),
     level,
     endpoint: evidence === undefined ? undefined : n.attempt?.endpoint,
-    pairs: evidence === undefined ? [] : [statusOf(evidence)],
+    pairs: [evidence, reversed].flatMap(each => (each === undefined ? [] : statusOf(each))),
     trace: n.trace,
     downgrades: level === undefined ? [] : downgradesOf(n.trace, level),
     error:

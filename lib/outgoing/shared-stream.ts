@@ -2,6 +2,7 @@ import { keyXml, readAnswer } from '../auth/dialback-initiating.ts'
 import type { DialbackOutcome, DialbackRequest } from '../auth/dialback-initiating.ts'
 import { statusOf } from '../auth/evidence.ts'
 import type { Evidence } from '../auth/evidence.ts'
+import { reversedEvidence } from '../auth/reversal.ts'
 import { FederationError } from '../errors.ts'
 import type { OwnCertificate } from '../model/certificate.ts'
 import type { Domain, DomainPair } from '../model/domain.ts'
@@ -12,6 +13,7 @@ import type { LinkConnection, StreamFacts } from '../rules/multiplexing.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import { DialbackRequests } from '../streams/dialback-requests.ts'
 import type { ElementFrame } from '../xml/framer.ts'
+import type { ReversedIdentity } from './both-ways.ts'
 import type { AuthenticatedStream } from './negotiate.ts'
 
 /** What a stream needs of the link that it is. */
@@ -21,6 +23,8 @@ export interface SharedStreamOptions {
   /** Of the negotiation that made the stream. */
   readonly report: Report
   readonly mostPairs: number
+  /** What takes the pairs of the opposite flow; undefined: the stream goes one way. */
+  readonly back: { add(evidence: Evidence): void; remove(pair: DomainPair): void } | undefined
   readonly write: (xml: string) => void
   /** A pair has joined. */
   readonly grown: () => void
@@ -56,6 +60,10 @@ export class SharedStream {
 
   get encrypted(): boolean {
     return this.#options.established.stream.encrypted
+  }
+
+  get goesBothWays(): boolean {
+    return this.#options.back !== undefined
   }
 
   /** What the peer presented, DER, leaf first. */
@@ -94,17 +102,23 @@ export class SharedStream {
   /**
    * Sends the key of a further pair and waits for its answer (XEP-0220 §2.1.1); the pairs that are there flow on meanwhile.
    *
+   * @param identity of a stream that goes both ways: how we know whose stanzas come back for the pair, which they may from the answer on
    * @returns evidence, or the dialback error, after which the stream lives on
    * @throws FederationError `S2S_DIALBACK_INVALID`, after which no new stanza leaves on the stream; or what the stream ended with
    */
-  async ask(request: Omit<DialbackRequest, 'streamId'>, facts: DialbackOutcome): Promise<Evidence | FederationError> {
-    const { established, write } = this.#options
+  async ask(
+    request: Omit<DialbackRequest, 'streamId'>,
+    identity: ReversedIdentity | undefined,
+    facts: DialbackOutcome
+  ): Promise<Evidence | FederationError> {
+    const { established, write, back } = this.#options
     const { header, stream } = established
     const answer = this.#requests.answerTo(request.pair)
     write(keyXml({ ...request, streamId: header.id ?? '' }))
     try {
       const read = readAnswer(await answer, request, stream.encrypted, facts)
       if (FederationError.is(read)) this.#refusals += 1
+      else if (identity !== undefined) back?.add(reversedEvidence(read, identity))
       return read
     } catch (error) {
       if (FederationError.is(error) && error.code === 'S2S_DIALBACK_INVALID') this.#options.retire()
@@ -115,6 +129,11 @@ export class SharedStream {
   /** Nobody waits for the answer about a pair any more. */
   forget(pair: DomainPair): void {
     this.#requests.forget(pair)
+  }
+
+  /** The pair of the opposite flow, which was let in with the answer, is not to be after all. */
+  dropBack(pair: DomainPair): void {
+    this.#options.back?.remove(pair)
   }
 
   /** Evidence makes a pair of the stream: from now on its stanzas may leave on it. */

@@ -28,7 +28,15 @@ export interface Verification {
 export async function verifyKey(request: VerificationRequest, server: LocalServer, signal: AbortSignal): Promise<Verification> {
   const pair = reversed(request.pair)
   const ours = await server.ourCertificate(pair.sender)
-  const n = new Negotiation(server, { id: createId(), pair, purpose: 'verification', ours, rulebook: server.rulebook(), signal })
+  const n = new Negotiation(server, {
+    id: createId(),
+    pair,
+    purpose: 'verification',
+    result: 'report',
+    ours,
+    rulebook: server.rulebook(),
+    signal
+  })
   server.observer.emit('negotiation-started', { id: n.id, peer: n.peer })
   try {
     const verification = await negotiateOutgoing(n, asking(request))

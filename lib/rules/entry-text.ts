@@ -26,6 +26,8 @@ export function entryText(entry: TraceEntry, report: Report): string | undefined
     case 'open-stream':
     case 'establish':
       return entry.outcome === 'ok' ? undefined : ended(entry)
+    case 'bidi':
+      return entry.outcome === 'ok' ? `stanzas flow back on it: ${entry.facts.pair.sender} → ${entry.facts.pair.target}` : ended(entry)
     case 'policy':
       return isTelling(entry.facts) ? answered(entry.facts) : undefined
   }
@@ -42,6 +44,7 @@ const WHY_NOT_JOINED: Readonly<Record<JoinRefusal, string>> = {
   'no-dialback': 'the peer does not offer dialback on the live link',
   'no-dialback-errors': 'the peer does not know dialback errors, and could end the live link over the pair',
   elsewhere: 'the live link is connected to another server',
+  'other-way-refused': 'the live link goes both ways, and policy does not take the pair of the other way on it',
   'policy-never': 'policy does not want TLS, which the live link has',
   'certificate-rejected': 'the certificate of the live link is not accepted for the pair',
   'certificate-of-others': 'the certificate of the live link does not authenticate the target',
@@ -59,7 +62,9 @@ const WHY: Readonly<Record<string, string>> = {
   'own-certificate': 'our own certificate cannot authenticate us',
   'failed-before': 'it failed on the connection before',
   'below-floor': 'below the minimum level',
-  policy: 'policy does not want it'
+  policy: 'policy does not want it',
+  'switched-off': 'switched off by extensions.bidi',
+  'higher-alone': 'a stream of our own may reach a higher level'
 }
 
 /** What goes without saying: that nothing but dialback is tried in clear, and what another line tells already. */

@@ -60,6 +60,7 @@ export type JoinRefusal =
   | 'certificate-of-others'
   | 'better-proof'
   | 'no-proof'
+  | 'other-way-refused'
 
 /** Each is a call to an authoritative server for the peer: half as many as this engine makes for one stream at once. */
 const MOST_PENDING = 8

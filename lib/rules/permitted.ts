@@ -11,6 +11,7 @@ export type ElementKind =
   | 'stanza'
   | 'prefixed-stanza'
   | 'stream-management'
+  | 'bidi'
   | 'unknown'
 
 /**
@@ -31,6 +32,7 @@ const NS_DIALBACK = 'jabber:server:dialback'
 const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls'
 const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl'
 const NS_SM = 'urn:xmpp:sm:3'
+const NS_BIDI = 'urn:xmpp:bidi'
 const STANZAS = new Set(['message', 'presence', 'iq'])
 
 /** What an element is, by its name, namespace and prefix, and for dialback by whether it asks or answers (XEP-0220 §2.1). */
@@ -49,6 +51,7 @@ export function kindOf(element: {
   if (namespace === NS_TLS && name === 'starttls') return 'starttls'
   if (namespace === NS_SASL && name === 'auth') return 'auth'
   if (namespace === NS_SASL && (name === 'response' || name === 'abort')) return 'sasl-reply'
+  if (namespace === NS_BIDI && name === 'bidi') return 'bidi'
   return namespace === NS_SM ? 'stream-management' : 'unknown'
 }
 
@@ -69,7 +72,9 @@ const unsupported = end('unsupported-stanza-type', 'the element is not supported
 /**
  * Which elements are permitted in which state, and what each forbidden one gets (RFC 6120 §4.3.5, §4.9.3, §5.4.2.2, §6.5;
  * XEP-0220 §2.2). A dialback answer is never permitted: what we ask, we ask on connections of our own. `dialback-verify` always is.
- * Stream management before authentication is answered by itself, on a stream that goes on (XEP-0198 §3).
+ * Stream management before authentication is answered by itself, on a stream that goes on (XEP-0198 §3); after our closing tag the
+ * peer may still acknowledge. `<bidi/>` counts inside TLS until somebody is authenticated (XEP-0288 §2.2): it has no answer, so
+ * elsewhere it does nothing.
  */
 const TABLE: Readonly<Record<ElementKind, Readonly<Record<IncomingState, Permission>>>> = {
   starttls: { clear: act, 'clear-tls-required': act, tls: noTls, authenticated: noTls, closing: ignore },
@@ -80,7 +85,8 @@ const TABLE: Readonly<Record<ElementKind, Readonly<Record<IncomingState, Permiss
   'dialback-answer': { clear: unasked, 'clear-tls-required': unasked, tls: unasked, authenticated: unasked, closing: ignore },
   stanza: { clear: tooEarly, 'clear-tls-required': tlsFirst, tls: tooEarly, authenticated: act, closing: act },
   'prefixed-stanza': { clear: prefixed, 'clear-tls-required': prefixed, tls: prefixed, authenticated: prefixed, closing: ignore },
-  'stream-management': { clear: act, 'clear-tls-required': act, tls: act, authenticated: act, closing: ignore },
+  'stream-management': { clear: act, 'clear-tls-required': act, tls: act, authenticated: act, closing: act },
+  bidi: { clear: ignore, 'clear-tls-required': ignore, tls: act, authenticated: ignore, closing: ignore },
   unknown: { clear: unsupported, 'clear-tls-required': unsupported, tls: unsupported, authenticated: unsupported, closing: ignore }
 }
 

@@ -1,46 +1,33 @@
 import { FederationError } from '../errors.ts'
-import type { Clock, Timer } from '../model/plugs.ts'
-import { ackError, judgeAck, readResumption } from '../rules/stream-management.ts'
-import type { Resumption } from '../rules/stream-management.ts'
+import type { Timer } from '../model/plugs.ts'
+import { ackError, judgeAck, readResumption, wireCount } from '../rules/stream-management.ts'
+import type { Resumption, SentCounts } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
 import type { Taken } from '../xml/outbox.ts'
 import { escapeAttribute } from '../xml/writer.ts'
 import { written } from './consignment.ts'
 import type { Consignment, Ended } from './consignment.ts'
+import type { AcknowledgementsOptions } from './acknowledgements-options.ts'
 import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
-
-/** What acknowledgements need of the link that they are about. */
-export interface AcknowledgementsOptions {
-  readonly clock: Clock
-  /** Milliseconds until a request must have been answered. */
-  readonly timeout: number
-  readonly unackedStanzas: number
-  readonly unackedBytes: number
-  /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
-  readonly maxBytes: number | undefined
-  /** For how many milliseconds the stream, once lost, is to be resumable; undefined: it is not. */
-  readonly resumption: number | undefined
-  readonly write: (xml: string | Buffer, taken?: Taken) => void
-  /** The peer does not answer: the stream has to end with this. */
-  readonly fail: (error: FederationError) => void
-}
 
 /** A peer that answered and lacks something still is asked again after so many milliseconds, if nothing new is sent meanwhile. */
 const ASK_AGAIN = 5_000
 
 /**
  * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
- * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already, but nothing does where the stream is to be resumable: it would be in
- * doubt if the stream were lost before the peer has said how to resume it.
+ * `off`: they count as delivered when the socket has them. `asked`: `<enable/>` is sent; what follows it counts already, but nothing
+ * does where the stream is to be resumable: it would be in doubt if the stream were lost before the peer has said how to resume it.
  * `resuming`: `<resume/>` is sent, and nothing follows it until the peer has said what it lacks of the stream that was lost.
  */
 export class Acknowledgements {
   readonly #options: AcknowledgementsOptions
   #state: 'off' | 'asked' | 'resuming' | 'on' | 'over' = 'off'
   readonly #unacknowledged = new Ledger()
+  /** Of a stream that goes on here: what had been handled of what came the other way. */
+  #handledBefore = 0
   #sent = 0
   #acknowledged = 0
   /** How many were sent when the peer was last asked. */
@@ -50,7 +37,6 @@ export class Acknowledgements {
   #timer: Timer | undefined
   #watchers: (() => void)[] = []
   #resumption: Resumption | undefined
-  /** What is to be resumed. */
   #remains: Remains | undefined
 
   constructor(options: AcknowledgementsOptions) {
@@ -64,6 +50,19 @@ export class Acknowledgements {
     this.#await()
   }
 
+  /** The peer manages the stream from here on: it has asked for it, and been told. `sent`: the count of a stream that was lost. */
+  begin(sent = 0): void {
+    this.#state = 'on'
+    this.#sent = sent
+    this.#acknowledged = sent
+    this.#asked = sent
+  }
+
+  /** How many were sent since it began, and how many of those were acknowledged. */
+  get counts(): SentCounts {
+    return { sent: this.#sent, acknowledged: this.#acknowledged }
+  }
+
   /** Asks the peer to go on with a stream that was lost (XEP-0198 §5). To be called instead of {@link enable}. */
   resume(remains: Remains): void {
     this.#state = 'resuming'
@@ -72,8 +71,9 @@ export class Acknowledgements {
     this.#sent = remains.counts.sent
     this.#acknowledged = remains.counts.acknowledged
     for (const one of remains.unacknowledged) this.#unacknowledged.add(one)
-    // The stream is one-way: of the peer nothing was handled, and nothing came.
-    this.#options.write(`<resume xmlns='${NS_SM}' previd='${escapeAttribute(remains.resumption.id)}' h='0'/>`)
+    this.#handledBefore = remains.handled
+    const h = wireCount(remains.handled)
+    this.#options.write(`<resume xmlns='${NS_SM}' previd='${escapeAttribute(remains.resumption.id)}' h='${h}'/>`)
     this.#await()
   }
 
@@ -121,7 +121,7 @@ export class Acknowledgements {
   receive(frame: ElementFrame): boolean {
     const isOn = this.#state === 'on'
     if (frame.name === 'a' && isOn) this.#acknowledge(frame.element().attrs['h'])
-    else if (frame.name === 'r' && isOn) this.#options.write(`<a xmlns='${NS_SM}' h='0'/>`)
+    else if (frame.name === 'r' && isOn) this.#options.write(`<a xmlns='${NS_SM}' h='${wireCount(this.#handled)}'/>`)
     else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin(frame.element().attrs)
     else if (frame.name === 'failed' && this.#state === 'asked') this.#goWithout()
     else if (frame.name === 'resumed' && this.#remains !== undefined) this.#goOn(frame.element().attrs['h'])
@@ -144,7 +144,7 @@ export class Acknowledgements {
     const counts = { sent: this.#sent, acknowledged: this.#acknowledged }
     const unacknowledged = this.#unacknowledged.takeAll()
     this.end(cause)
-    return new LostStream({ resumption, counts, unacknowledged, until, cause }, clock)
+    return new LostStream({ resumption, counts, handled: this.#handled, unacknowledged, until, cause }, clock)
   }
 
   /** Nothing will be acknowledged any more: what was written is in doubt. */
@@ -162,9 +162,22 @@ export class Acknowledgements {
     write(written(consignment, clock.now(), maxBytes), taken)
   }
 
+  /** Of those that came the other way. */
+  get #handled(): number {
+    const { received } = this.#options
+    return received?.handled.isEnabled === true ? received.handled.handled : this.#handledBefore
+  }
+
+  /** What comes the other way counts from here on. */
+  #countReceived(): void {
+    const { received } = this.#options
+    received?.handled.enable(received.stream, this.#handledBefore)
+  }
+
   #begin(attributes: Readonly<Record<string, unknown>>): void {
     this.#state = 'on'
     if (this.#options.resumption !== undefined) this.#resumption = readResumption(attributes, this.#options.resumption)
+    this.#countReceived()
     this.#rest()
     if (this.pending) this.#ask()
     this.#tell()
@@ -178,6 +191,7 @@ export class Acknowledgements {
     this.#asked = this.#acknowledged
     this.#state = 'on'
     this.#remains = undefined
+    this.#countReceived()
     this.#rest()
     for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
     if (this.pending) this.#ask()
@@ -190,6 +204,7 @@ export class Acknowledgements {
     abandon(this.#unacknowledged.takeAll(), cause)
     this.#remains = undefined
     this.#resumption = undefined
+    this.#handledBefore = 0
     this.#sent = 0
     this.#acknowledged = 0
     this.#asked = 0

@@ -8,6 +8,8 @@ export interface Remains {
   readonly resumption: Resumption
   /** How many stanzas were sent on it, and how many of those the peer has acknowledged. */
   readonly counts: SentCounts
+  /** How many that came the other way were handled (XEP-0288). */
+  readonly handled: number
   /** The others, in order; none, where they have been given up. */
   readonly unacknowledged: readonly Unacknowledged[]
   /** Until when it can be resumed, on the engine's clock. */

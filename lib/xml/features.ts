@@ -25,7 +25,7 @@ function mechanismsOf(mechanisms: Element | undefined): readonly string[] {
 }
 
 /** XEP-0478 §3: both children are optional unsigned integers; nonsense is as good as absence. */
-function readLimits(limits: Element): { maxBytes?: number; idleSeconds?: number } {
+export function readLimits(limits: Element): { maxBytes?: number; idleSeconds?: number } {
   const maxBytes = unsigned(limits.getChildText('max-bytes'))
   const idleSeconds = unsigned(limits.getChildText('idle-seconds'))
   return { ...(maxBytes === undefined ? {} : { maxBytes }), ...(idleSeconds === undefined ? {} : { idleSeconds }) }

@@ -15,6 +15,7 @@ import { settingsFrom } from '../../lib/options.ts'
 import type { FederationOptions } from '../../lib/options.ts'
 import { Judge } from '../../lib/pki/judge.ts'
 import { complete } from '../../lib/policy/complete.ts'
+import { ReversedCarriers } from '../../lib/streams/reversed-carriers.ts'
 import { createAuthority } from '../../lib/testing/certificates.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
 import type { TestClock } from '../../lib/testing/clock.ts'
@@ -171,6 +172,7 @@ export interface Scene {
   readonly server: LocalServer
   readonly reception: Reception
   readonly links: Set<LiveLink>
+  readonly carriers: ReversedCarriers
   readonly stanzas: { readonly stanza: Stanza; readonly pair: PairStatus }[]
   readonly reports: Report[]
   readonly warnings: string[]
@@ -260,7 +262,8 @@ export async function createScene(options: SceneOptions = {}): Promise<Scene> {
     }
     return new Promise((resolve, reject) => asked.push({ request, signal, answer: resolve, fail: reject }))
   }
-  const reception = new Reception({ server, verify, onStanza: all.onStanza, links })
+  const carriers = new ReversedCarriers(() => undefined)
+  const reception = new Reception({ server, verify, onStanza: all.onStanza, links, carriers })
   for (const [port, tls] of [
     [PORT, undefined],
     [DIRECT, 'direct']
@@ -275,6 +278,7 @@ export async function createScene(options: SceneOptions = {}): Promise<Scene> {
     server,
     reception,
     links,
+    carriers,
     stanzas,
     reports,
     warnings,

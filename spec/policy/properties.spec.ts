@@ -208,7 +208,7 @@ function wordOf(answer: unknown): unknown {
 
 function hasTlsTrouble(entries: readonly TraceEntry[]): boolean {
   return entries.some(({ step, outcome, code }) => {
-    if (step === 'policy') return false
+    if (step === 'policy' || step === 'bidi') return false
     if (outcome === 'absent') return step === 'negotiate-tls'
     if (outcome === 'ok' || outcome === 'skipped') return false
     // What failed has an error code for its code.

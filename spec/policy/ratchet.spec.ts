@@ -40,7 +40,12 @@ describe('a ratchet', () => {
     return reached
   }
   const outgoing = async (...guards: readonly Guard[]): Promise<Federation> =>
-    await world.engine('a.example', { guards, policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) })
+    await world.engine('a.example', {
+      guards,
+      policy: policies.ladder({ invalidCertificate: 'encrypt-only' }),
+      // On one stream both directions would be learned at once.
+      extensions: { bidi: false }
+    })
 
   it('[SEC-DOWN-a] refuses the way back to clear once a domain was met inside TLS, and without it there is one', async () => {
     assert.deepEqual(await levels(await outgoing(), 'valid', 'clear'), ['sasl-external', 'plain-dialback'])

@@ -45,7 +45,8 @@ describe('rules/permitted', () => {
     [SASL, 'response', undefined, '', 'sasl-reply'],
     [SASL, 'abort', undefined, '', 'sasl-reply'],
     [SASL, 'success', undefined, '', 'unknown'],
-    ['urn:xmpp:bidi', 'bidi', undefined, '', 'unknown'],
+    ['urn:xmpp:bidi', 'bidi', undefined, '', 'bidi'],
+    ['urn:xmpp:features:bidi', 'bidi', undefined, '', 'unknown'],
     ['urn:xmpp:sm:3', 'enable', undefined, '', 'stream-management'],
     ['urn:xmpp:sm:2', 'enable', undefined, '', 'unknown']
   ]
@@ -70,8 +71,9 @@ describe('rules/permitted', () => {
     assert.equal(said('stanza', 'authenticated'), 'act')
   })
 
-  it('[RFC6120-4.4-a] still takes stanzas after our closing tag, and nothing else', () => {
-    for (const kind of KINDS) assert.equal(said(kind, 'closing'), kind === 'stanza' ? 'act' : 'ignore')
+  it('[RFC6120-4.4-a] still takes stanzas and acknowledgements after our closing tag, and nothing else', () => {
+    const taken = ['stanza', 'stream-management']
+    for (const kind of KINDS) assert.equal(said(kind, 'closing'), taken.includes(kind) ? 'act' : 'ignore')
   })
 
   it('[RFC6120-5.4.2.2-a] fails starttls inside TLS and after authentication', () => {
@@ -91,6 +93,11 @@ describe('rules/permitted', () => {
     for (const state of ['clear', 'clear-tls-required', 'tls', 'authenticated'] as const) {
       assert.equal(said('dialback-answer', state), 'stream-error policy-violation')
     }
+  })
+
+  it('[ENG-BIDI-b] takes <bidi/> inside TLS until somebody is authenticated, and does nothing about it elsewhere', () => {
+    assert.equal(said('bidi', 'tls'), 'act')
+    for (const state of ['clear', 'clear-tls-required', 'authenticated'] as const) assert.equal(said('bidi', state), 'ignore')
   })
 
   it('[XEP0220-2.2.2-a] permits db:verify in every open state', () => {

@@ -71,7 +71,7 @@ describe('streams/acknowledgements', () => {
     const second = new Stream(clock)
     const before = { sent: WRAP - 2, acknowledged: WRAP - 2 }
     const resumption = { id: 's', within: 60_000 }
-    second.acknowledgements.resume({ resumption, counts: before, unacknowledged: [], until: Infinity, cause: lost })
+    second.acknowledgements.resume({ resumption, counts: before, handled: 0, unacknowledged: [], until: Infinity, cause: lost })
     second.receive(`<resumed ${SM} previd='s' h='4294967294'/>`)
     for (const number of [1, 2, 3, 4]) second.send(number)
     second.receive(`<a ${SM} h='4294967295'/>`)

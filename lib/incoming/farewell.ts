@@ -1,0 +1,52 @@
+import { FederationError } from '../errors.ts'
+import type { Timer } from '../model/plugs.ts'
+import { within } from '../streams/within.ts'
+import type { XmlStream } from '../xml/stream.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+
+/**
+ * The polite end of an incoming stream: what we have sent on it is acknowledged, for a while; then our closing tag goes, and what the
+ * peer still sends is served until its own comes, for a while (RFC 6120 §4.4).
+ */
+export class Farewell {
+  readonly #n: IncomingNegotiation
+  #isBegun = false
+  #timer: Timer | undefined
+
+  constructor(n: IncomingNegotiation) {
+    this.#n = n
+  }
+
+  /** Nothing is sent any more. */
+  get isBegun(): boolean {
+    return this.#isBegun
+  }
+
+  /** Our closing tag is sent. */
+  get isSaid(): boolean {
+    return this.#timer !== undefined
+  }
+
+  begin(stream: XmlStream): void {
+    if (this.#isBegun || this.#n.signal.aborted) return
+    this.#isBegun = true
+    const { server, authenticated } = this.#n
+    const acknowledgements = authenticated.reversed?.acknowledgements
+    if (acknowledgements?.pending !== true) this.#say(stream)
+    else server.background(within(acknowledgements.settled(), server.clock, server.timeouts.close).then(() => this.#say(stream)))
+  }
+
+  end(): void {
+    this.#timer?.cancel()
+  }
+
+  #say(stream: XmlStream): void {
+    const n = this.#n
+    if (n.signal.aborted) return
+    stream.sendClosing()
+    this.#timer = n.server.clock.setTimeout(
+      () => n.stop(new FederationError('S2S_TIMEOUT', { detail: 'the peer did not close the stream' })),
+      n.server.timeouts.close
+    )
+  }
+}

@@ -1,0 +1,22 @@
+import type { VerifyKey } from '../auth/dialback-receiving.ts'
+import type { LocalServer } from '../auth/local-server.ts'
+import type { OnStanza } from '../streams/delivery.ts'
+import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
+import type { LiveLink } from '../streams/standing.ts'
+import type { Quota } from './quota.ts'
+import type { ResumableStreams } from './resumable.ts'
+
+/** What the engine gives to every incoming stream. */
+export interface IncomingParts {
+  readonly server: LocalServer
+  readonly verify: VerifyKey
+  readonly onStanza: OnStanza
+  /** Every live link, both directions. */
+  readonly links: Set<LiveLink>
+  /** Managed streams that live or were lost, over all connections. */
+  readonly resumable: ResumableStreams
+  /** The pairs that peers have let flow back on their streams. */
+  readonly carriers: ReversedCarriers
+  /** Verifications under way, over all streams. */
+  readonly verifications: { readonly perAddress: Quota; readonly perSender: Quota }
+}

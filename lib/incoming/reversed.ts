@@ -1,0 +1,146 @@
+import { identityBy } from '../auth/dialback-receiving.ts'
+import type { Evidence } from '../auth/evidence.ts'
+import { statusOf } from '../auth/evidence.ts'
+import { reversedEvidence } from '../auth/reversal.ts'
+import type { FederationError } from '../errors.ts'
+import { pairKey, reversed } from '../model/domain.ts'
+import type { Link } from '../model/link.ts'
+import type { Proof } from '../model/level.ts'
+import type { Peer } from '../model/policy.ts'
+import type { PairStatus } from '../model/report.ts'
+import { askAdmit, pinsFor } from '../rules/decide.ts'
+import { reachesHigherAlone, reversalRefusal } from '../rules/reversal.ts'
+import type { Reversal } from '../rules/reversal.ts'
+import { Acknowledgements } from '../streams/acknowledgements.ts'
+import type { Carrier } from '../streams/carrier.ts'
+import type { Consignment, Ended } from '../streams/consignment.ts'
+import { underSettingsOfNow } from '../streams/standing.ts'
+import { readLimits } from '../xml/features.ts'
+import type { ElementFrame } from '../xml/framer.ts'
+import { NS_LIMITS, NS_SM } from '../xml/namespaces.ts'
+import type { XmlStream } from '../xml/stream.ts'
+import { featuresOf } from './features.ts'
+import type { IncomingNegotiation } from './negotiation.ts'
+import type { OpenStream } from './stage.ts'
+import { onStream } from './standing.ts'
+
+/** `<bidi/>` has no answer (XEP-0288 §2.2): where it was not offered, the stream goes on one way. */
+export function receiveBidi(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): undefined {
+  if (!featuresOf(open, n.server).bidi) return
+  const limits = frame.element().getChild('limits', NS_LIMITS)
+  n.authenticated.goBothWays(open.stream, limits === undefined ? undefined : readLimits(limits).maxBytes)
+}
+
+/**
+ * The sending half of an incoming stream whose initiating entity wants it to go both ways. For each pair that is authenticated on
+ * it the reversed pair is asked about as if it were dialled: outgoing policy, guards, pins and floor. Whatever else the peer has
+ * proved, no stanza of another pair is sent here (XEP-0288 §2.2).
+ */
+export class ReversedPairs {
+  readonly acknowledgements: Acknowledgements
+  /** By `pairKey`. */
+  readonly pairs = new Map<string, PairStatus>()
+  /** On the engine's clock. */
+  lastSent = 0
+  readonly #n: IncomingNegotiation
+  readonly #stream: XmlStream
+  readonly #maxBytes: number | undefined
+  readonly #closed: Promise<undefined>
+  #tellClosed: (end: undefined) => void = () => undefined
+
+  /** @param maxBytes the largest stanza that the peer takes (XEP-0478); undefined: it has not said */
+  constructor(n: IncomingNegotiation, stream: XmlStream, maxBytes: number | undefined) {
+    const { clock, timeouts, limits } = n.server
+    this.#n = n
+    this.#stream = stream
+    this.#maxBytes = maxBytes
+    this.#closed = new Promise(resolve => (this.#tellClosed = resolve))
+    this.acknowledgements = new Acknowledgements({
+      clock,
+      timeout: timeouts.acknowledgement,
+      unackedStanzas: limits.unackedStanzas,
+      unackedBytes: limits.unackedBytes,
+      maxBytes,
+      resumption: undefined,
+      write: stream.write.bind(stream),
+      fail: error => n.stop(error)
+    })
+  }
+
+  /** Asks whether the pair of the opposite flow may be sent here, and offers it to its route if so. Never rejects. */
+  async add(evidence: Evidence, open: OpenStream, link: Link): Promise<void> {
+    const n = this.#n
+    const pair = reversed(evidence.pair)
+    const { epoch } = n.server
+    const book = n.server.rulebook()
+    const { ours } = await n.peerOf(pair.sender, pair.target)
+    const peer: Peer = { direction: 'outgoing', local: pair.sender, remote: pair.target, purpose: 'stanzas', ours }
+    const admission = await askAdmit(book, peer)
+    if (n.signal.aborted || n.isLeaving) return
+    const verdict = n.server.judge.judge(open.tls?.chain ?? [], pair.target, n.server.clock.now(), pinsFor(book, peer))
+    const peerIdentity = identityBy({ verdict, use: 'authenticate' })
+    const refusal =
+      admission.answer === 'refuse' ? 'policy' : this.#refusal({ book, peer, verdict, proofs: [evidence.proof] }, evidence.proof)
+    if (refusal !== undefined || peerIdentity === 'dns') {
+      n.trace.enterBidi({ pair }, refusal ?? 'certificate-not-valid')
+      return
+    }
+    const status = statusOf(reversedEvidence(evidence, peerIdentity))
+    const fallen = await underSettingsOfNow([onStream(status, open, n)], epoch, n.server, () => {
+      if (!n.signal.aborted && !n.isLeaving) this.#let(status, link)
+    })
+    if (fallen !== undefined) n.trace.enterBidi({ pair }, 'policy')
+  }
+
+  #refusal(reversal: Reversal, proof: Proof): string | undefined {
+    const { server } = this.#n
+    const { remote } = reversal.peer
+    const hasPassword = remote !== undefined && server.passwords.has(remote)
+    return reversalRefusal(reversal) ?? (reachesHigherAlone(proof, reversal, hasPassword) ? 'higher-alone' : undefined)
+  }
+
+  #let(status: PairStatus, link: Link): void {
+    const { trace, server, parts } = this.#n
+    trace.enterBidi({ pair: status.pair }, 'ok')
+    this.pairs.set(pairKey(status.pair), status)
+    server.observer.emit('pair-authenticated', { link, pair: status })
+    parts.carriers.add(status.pair, this.#carrierFor(link))
+  }
+
+  /** After our closing tag: what the peer still acknowledges counts. */
+  hear(late: ElementFrame): void {
+    if (late.namespace === NS_SM && late.name === 'a') this.acknowledgements.receive(late)
+  }
+
+  /** The connection is gone: what was written and not acknowledged is in doubt. */
+  end(error: FederationError | undefined): void {
+    this.acknowledgements.end(error)
+    // Whatever ended it, the pair can be dialled: it was not a dial of ours that failed.
+    this.#tellClosed(undefined)
+  }
+
+  #carrierFor(link: Link): Carrier {
+    const n = this.#n
+    const stream = this.#stream
+    const { acknowledgements } = this
+    return {
+      link,
+      maxBytes: this.#maxBytes,
+      closed: this.#closed,
+      get usable() {
+        return !n.signal.aborted && !n.isLeaving
+      },
+      get full() {
+        return stream.full || acknowledgements.full
+      },
+      async drained() {
+        await stream.drained()
+        await acknowledgements.room()
+      },
+      send: (consignment: Consignment, ended: Ended) => {
+        this.lastSent = n.server.clock.now()
+        acknowledgements.send(consignment, ended)
+      }
+    }
+  }
+}
