@@ -15,6 +15,7 @@ interface Pending {
 export class DialbackRequests {
   readonly #pending = new Map<string, Pending>()
   readonly #asked = new Set<string>()
+  #over: FederationError | undefined
 
   /** How many wait for their answer. */
   get size(): number {
@@ -29,9 +30,10 @@ export class DialbackRequests {
   /**
    * Waits for the answer to the key of a pair, which is sent by the caller in the same turn.
    *
-   * @throws the error that the stream ends with, if it does before
+   * @throws the error that the stream ends with, or has ended with
    */
   answerTo(pair: DomainPair): Promise<ElementFrame> {
+    if (this.#over !== undefined) return Promise.reject(this.#over)
     const key = pairKey(pair)
     this.#asked.add(key)
     return new Promise((answer, fail) => this.#pending.set(key, { answer, fail }))
@@ -60,6 +62,7 @@ export class DialbackRequests {
 
   /** The stream is over: nothing that is pending will be answered. */
   end(error: FederationError): void {
+    this.#over ??= error
     const pending = [...this.#pending.values()]
     this.#pending.clear()
     for (const each of pending) each.fail(error)

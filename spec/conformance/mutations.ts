@@ -283,5 +283,13 @@ export const mutations: readonly Mutation[] = [
     find: 'const pending = this.#pending.get(key)',
     replace: 'const pending = this.#pending.get(key) ?? [...this.#pending.values()][0]',
     specs: ['spec/links/multiplexing.spec.ts']
+  },
+  {
+    rule: 'an answer on a live link counts once',
+    id: 'XEP0220-2.1.1-b',
+    file: 'lib/streams/dialback-requests.ts',
+    find: 'this.#pending.delete(key)\n    pending?.answer',
+    replace: 'pending?.answer',
+    specs: ['spec/streams/dialback-requests.spec.ts']
   }
 ]

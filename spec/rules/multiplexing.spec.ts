@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import { FederationError } from '../../lib/errors.ts'
+import { atLeast, LEVELS } from '../../lib/model/level.ts'
 import { NO_FEATURES } from '../../lib/model/stream.ts'
 import { afterFailedJoin, whyNotJoined, whyNotShared } from '../../lib/rules/multiplexing.ts'
+import { proofsToTry } from '../../lib/rules/proofs.ts'
 import type { JoiningFacts, JoinRefusal, StreamFacts } from '../../lib/rules/multiplexing.ts'
 
 const stream: StreamFacts = {
@@ -107,6 +110,59 @@ describe('rules/multiplexing', () => {
   describe('another target', () => holds(TARGET, '[XEP0220-2.6.2-a] '))
   describe('what policy says of the new pair', () => holds(POLICY, ''))
   describe('no level is lowered for a connection saved', () => holds(LEVEL, ''))
+
+  it('[XEP0220-2.6.2-a] whoever joins, at whatever facts, would have had dialback over TLS on a connection of its own, and no better', () => {
+    const mostly = (usual: boolean) => fc.constantFrom(usual, usual, usual, !usual)
+    const streams = fc.record<StreamFacts>({
+      isUsable: fc.constant(true),
+      encrypted: mostly(true),
+      pairs: fc.constantFrom(1, 2, 3),
+      mostPairs: fc.constantFrom(2, 256),
+      pending: fc.constantFrom(0, 1, 8),
+      wasAsked: mostly(false),
+      refusals: fc.constantFrom(0, 1, 8),
+      isSameTarget: fc.boolean(),
+      features: fc.record({
+        starttls: fc.constant('absent' as const),
+        mechanisms: fc.subarray(['EXTERNAL', 'PLAIN']),
+        dialback: mostly(true),
+        dialbackErrors: mostly(true),
+        bidi: fc.boolean(),
+        sm: fc.boolean()
+      }),
+      declaresDialback: fc.boolean()
+    })
+    const certificates = fc.constantFrom('trusted' as const, 'self-signed' as const, 'invalid' as const, 'missing' as const)
+    const pairs = fc.record<JoiningFacts>({
+      isSameServer: fc.boolean(),
+      tls: fc.constantFrom('never', 'when-offered', 'required'),
+      use: fc.constantFrom('authenticate', 'encrypt-only', 'reject'),
+      proofs: fc.shuffledSubarray(['sasl-external', 'sasl-plain', 'dialback']),
+      floor: fc.constantFrom(...LEVELS),
+      ours: certificates,
+      shown: certificates,
+      hasPassword: fc.boolean()
+    })
+    let joined = 0
+    fc.assert(
+      fc.property(streams, pairs, (on, of) => {
+        if (whyNotJoined(on, of) !== undefined) return
+        joined += 1
+        assert.ok(on.encrypted && on.features.dialbackErrors && on.pairs < on.mostPairs)
+        assert.ok(of.tls !== 'never' && of.use !== 'reject' && atLeast('tls-dialback', of.floor))
+        assert.ok(on.isSameTarget || (of.isSameServer && of.use === 'authenticate'))
+        const own = { encrypted: true, use: of.use, floor: of.floor, ours: of.ours, hasPassword: of.hasPassword }
+        const [first] = proofsToTry(
+          of.proofs,
+          { ...own, features: on.features, namespaceDialback: on.declaresDialback },
+          { skipProofs: [] }
+        )
+        assert.equal(first, 'dialback')
+      }),
+      { numRuns: 20_000, seed: 1 }
+    )
+    assert.ok(joined > 100, `${joined} joined`)
+  })
 
   it('knows by the stream alone what needs no lookup', () => {
     assert.equal(whyNotShared(stream), undefined)
