@@ -53,8 +53,11 @@ async function joinOneOf(n: Negotiation, live: readonly SharedStream[], servers:
     const unfit = whyNotShared(stream.factsFor(n.pair))
     const judged = unfit ?? judge(n, stream, servers)
     const back = typeof judged === 'string' || !stream.goesBothWays ? undefined : await identityBack(onStream(stream), n)
+    // Admission may have taken its time.
+    const late = back === undefined ? undefined : whyNotShared(stream.factsFor(n.pair))
     if (typeof judged === 'string') refusal ??= judged
     else if (typeof back === 'object') refusal ??= 'other-way-refused'
+    else if (late !== undefined) refusal ??= late
     else return await join(n, judged, back)
     if (unfit === undefined) left -= 1
     if (left === 0) break

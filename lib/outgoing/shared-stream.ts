@@ -126,9 +126,12 @@ export class SharedStream {
     }
   }
 
-  /** Nobody waits for the answer about a pair any more. */
+  /**
+   * Nobody waits for the answer about a pair any more. On a stream that goes both ways the peer may still say `valid`, and then send
+   * for the reversed pair: such a stream takes nothing more.
+   */
   forget(pair: DomainPair): void {
-    this.#requests.forget(pair)
+    if (this.#requests.forget(pair) && this.goesBothWays) this.#options.retire()
   }
 
   /** The pair of the opposite flow, which was let in with the answer, is not to be after all. */

@@ -39,9 +39,13 @@ export class DialbackRequests {
     return new Promise((answer, fail) => this.#pending.set(key, { answer, fail }))
   }
 
-  /** Nobody waits any more: an answer that comes now is one that nobody asked for. */
-  forget(pair: DomainPair): void {
-    this.#pending.delete(pairKey(pair))
+  /**
+   * Nobody waits any more: an answer that comes now is one that nobody asked for.
+   *
+   * @returns whether somebody has waited
+   */
+  forget(pair: DomainPair): boolean {
+    return this.#pending.delete(pairKey(pair))
   }
 
   /**

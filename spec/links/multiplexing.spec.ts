@@ -569,6 +569,80 @@ describe('multiplexing on a live outgoing link', () => {
     })
   })
 
+  describe('on a stream that goes both ways', () => {
+    let delivered: string[]
+    const bothWays = { ...ERRORS, bidi: true }
+
+    /** As {@link live}, on a stream on which the peer may send as well. */
+    async function liveBothWays(options: Partial<FederationOptions> = {}): Promise<ScriptedPeer> {
+      delivered = []
+      await start({ onStanza: ({ id = '' }, { pair }) => void delivered.push(`${id} ${pairKey(pair.pair)} ${pair.level}`), ...options })
+      void send('a.example', 'b.example', 'first')
+      const peer = await opened('a.example', 'b.example', bothWays)
+      await peer.expect('bidi', 'urn:xmpp:bidi')
+      await expectKey(peer, 'a.example', 'b.example')
+      answer(peer, 'a.example', 'b.example')
+      await peer.expect('message', undefined, { id: 'first' })
+      return peer
+    }
+
+    const back = (to: string, id: string, from = 'b.example'): string => `<message from='y@${from}' to='x@${to}' id='${id}'/>`
+
+    it('the peer may send for the reversed pair right behind its answer, and for no pair before', async () => {
+      const peer = await liveBothWays()
+      const sent = send('a2.example', 'b.example', 'x')
+      await expectKey(peer, 'a2.example', 'b.example')
+      peer.send(back('a.example', '1'))
+      peer.send(dialbackOf('result', { from: 'b.example', to: 'a2.example', type: 'valid' }) + back('a2.example', '2'))
+      await peer.expect('message', undefined, { id: 'x' })
+      await world.run(sent)
+      assert.deepEqual(delivered, ['1 b.example a.example tls-dialback', '2 b.example a2.example tls-dialback'])
+      peer.send(back('a3.example', '3'))
+      await peer.expect('error')
+      assert.equal(delivered.length, 2)
+      peer.close()
+    })
+
+    it('[XEP0220-3.1-a] an answer that nobody asked for lets nothing back', async () => {
+      const peer = await liveBothWays()
+      answer(peer, 'a2.example', 'b.example')
+      peer.send(back('a2.example', '1'))
+      await peer.expect('error')
+      assert.deepEqual(delivered, [])
+      peer.close()
+    })
+
+    it('a pair whose other way is not admitted has a connection of its own, one way', async () => {
+      const guard: Guard = {
+        kind: 'guard',
+        name: 'one-way',
+        admit: ({ direction, local }) => (direction === 'incoming' && local === 'a2.example' ? 'refuse' : undefined)
+      }
+      const peer = await liveBothWays({ guards: [guard] })
+      const sent = send('a2.example', 'b.example', 'own')
+      const own = await opened('a2.example', 'b.example', bothWays, 's2')
+      await expectKey(own, 'a2.example', 'b.example', 's2')
+      answer(own, 'a2.example', 'b.example')
+      await own.expect('message', undefined, { id: 'own' })
+      await world.run(sent)
+      assert.deepEqual(connections(1), ['skipped other-way-refused', 'ok dialled'])
+      own.close()
+      peer.close()
+    })
+
+    it('takes nothing more when an answer is late: the peer could send back for a pair that nobody waits for', async () => {
+      const peer = await liveBothWays({ timeouts: { dialback: 5_000 } })
+      const sent = send('a2.example', 'b.example', 'own')
+      await expectKey(peer, 'a2.example', 'b.example')
+      await world.clock.advance(5_000)
+      await peer.expectClose()
+      peer.close()
+      const own = await expectOwn('a2.example', 'b.example', 'own')
+      await world.run(sent)
+      own.close()
+    })
+  })
+
   describe('settings that change meanwhile', () => {
     const onlyFor = (refused: string): Guard => ({
       kind: 'guard',

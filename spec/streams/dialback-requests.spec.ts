@@ -34,7 +34,7 @@ describe('streams/dialback-requests', () => {
   it('drops an answer that comes after nobody waits for it any more', () => {
     const requests = new DialbackRequests()
     void requests.answerTo(PAIR)
-    requests.forget(PAIR)
+    assert.deepEqual([requests.forget(PAIR), requests.forget(PAIR)], [true, false])
     assert.deepEqual([requests.size, requests.receive(answer()), requests.has(PAIR)], [0, false, true])
   })
 
