@@ -19,6 +19,8 @@ export interface RunOptions {
   /** One connection ends for so many stanzas. */
   readonly stanzasPerKill: number
   readonly extensions?: FederationOptions['extensions']
+  /** Whether certificates prove who everybody is; else dialback does. */
+  readonly isCertified: boolean
   /** Whether the heap is measured, which takes whole collections. */
   readonly measuresHeap: boolean
 }
@@ -26,6 +28,8 @@ export interface RunOptions {
 export interface RunResult extends Figures {
   readonly kills: ReadonlyMap<KillKind, number>
   readonly links: number
+  /** Pairs that were authenticated on a link that there was. */
+  readonly joined: number
   readonly seconds: number
   /** On the engines' clock. */
   readonly simulatedSeconds: number
@@ -61,24 +65,26 @@ class Run {
   readonly #heap: Heap | undefined
   #struck = 0
   #links = 0
+  #joined = 0
   #bounced = 0
   #isSending = true
 
   constructor(options: RunOptions) {
-    const { stanzas, pairs, seed, extensions } = options
+    const { stanzas, pairs, seed, extensions, isCertified } = options
     const random = seeded(seed)
     this.#options = options
     this.#random = random
     this.#heap = options.measuresHeap ? new Heap() : undefined
     this.#ledger = new Ledger(stanzas, pairs)
     const onStanza = this.#deliver.bind(this)
-    this.#world = createAccountingWorld({ clock: this.#clock, random, pairs, onStanza, extensions })
+    this.#world = createAccountingWorld({ clock: this.#clock, random, pairs, onStanza, extensions, isCertified })
     this.#killer = new Killer(this.#world, this.#clock, random)
     const on = { ledger: this.#ledger, clock: this.#clock, random }
     this.#senders = this.#world.sendings.map((sending, index) => new Sender(sending, index, on))
     this.#pairs = new Map(this.#world.sendings.map(({ pair }, index) => [pairKey(pair), index]))
     for (const engine of this.#world.engines) {
       engine.on('link-established', ({ link }) => (this.#links += link.direction === 'outgoing' ? 1 : 0))
+      engine.on('pair-authenticated', ({ link }) => (this.#joined += link.direction === 'outgoing' && link.pairs.length > 1 ? 1 : 0))
       engine.on('stanza-bounced', () => (this.#bounced += 1))
     }
   }
@@ -109,6 +115,7 @@ class Run {
       ...figures,
       kills: this.#killer.kills,
       links: this.#links,
+      joined: this.#joined,
       seconds,
       simulatedSeconds: (this.#clock.now() - this.#start) / 1000,
       peakHeap: this.#heap?.peak ?? 0,

@@ -3,6 +3,7 @@ import type { Federation } from '../lib/federation.ts'
 import { domain } from '../lib/model/domain.ts'
 import type { DomainPair } from '../lib/model/domain.ts'
 import type { FederationOptions } from '../lib/options.ts'
+import { policies } from '../lib/policy/presets.ts'
 import { createAuthority } from '../lib/testing/certificates.ts'
 import { createNetwork } from '../lib/testing/network.ts'
 import type { Network } from '../lib/testing/network.ts'
@@ -32,11 +33,14 @@ export interface WorldOptions {
   readonly pairs: number
   readonly onStanza: FederationOptions['onStanza']
   readonly extensions: FederationOptions['extensions']
+  /** Whether certificates prove who everybody is. Where they do not, dialback does, and pairs join the streams of others. */
+  readonly isCertified: boolean
 }
 
 /** Makes the world; `start` of its engines is still to be called. */
-export function createAccountingWorld({ clock, random, pairs, onStanza, extensions }: WorldOptions): AccountingWorld {
+export function createAccountingWorld({ clock, random, pairs, onStanza, extensions, isCertified }: WorldOptions): AccountingWorld {
   // Writes of one turn do not fit: they arrive piecemeal, and their writers are pushed back.
+  const state = isCertified ? 'valid' : 'self-signed'
   const network = createNetwork({ highWaterMark: 2_048, segment: 2_048 })
   const authority = createAuthority({ now: clock.now() })
   const perEngine = Math.ceil(Math.sqrt(pairs / (ENGINES * (ENGINES - 1))))
@@ -50,11 +54,12 @@ export function createAccountingWorld({ clock, random, pairs, onStanza, extensio
   )
   const engines = addresses.map((address, index) =>
     createFederation({
-      domains: Object.fromEntries((domains[index] ?? []).map(name => [name, authority.issue(name, { now: clock.now() })])),
+      domains: Object.fromEntries((domains[index] ?? []).map(name => [name, authority.issue(name, { now: clock.now(), state })])),
       trust: { default: [authority.certificate] },
       resolver: network.resolver,
       transport: network.transportFor(address),
       tls: simulatedTls(),
+      policy: policies.ladder({ invalidCertificate: 'encrypt-only' }),
       clock,
       random,
       allowPrivateAddresses: true,

@@ -1,12 +1,16 @@
 import { parseArgs } from 'node:util'
-import type { FederationOptions } from '../lib/options.ts'
 import { runAccounting } from './accounting-run.ts'
-import type { RunResult } from './accounting-run.ts'
+import type { RunOptions, RunResult } from './accounting-run.ts'
 
-const RUNS: Readonly<Record<string, FederationOptions['extensions']>> = {
-  written: { streamManagement: false, resumption: false },
-  acknowledged: { streamManagement: true, resumption: false },
-  resumed: { streamManagement: true, resumption: true }
+const OWN_LINKS = { multiplexing: false, bidi: false }
+
+/** Each run with what it goes without, and how everybody proves who they are. */
+const RUNS: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified'>>> = {
+  written: { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true },
+  acknowledged: { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true },
+  resumed: { extensions: OWN_LINKS, isCertified: true },
+  'both ways': { extensions: {}, isCertified: true },
+  multiplexed: { extensions: {}, isCertified: false }
 }
 
 const SHOWN = 10
@@ -19,12 +23,12 @@ const SHOWN = 10
  */
 export async function run(flags: readonly string[]): Promise<boolean> {
   const { stanzas, pairs, seed, kills, only } = read(flags)
-  const names = Object.keys(RUNS).filter(name => only === undefined || name === only)
-  if (names.length === 0) throw new Error(`There is no run ${JSON.stringify(only)}. There are: ${Object.keys(RUNS).join(', ')}.`)
+  const runs = Object.entries(RUNS).filter(([name]) => only === undefined || name === only)
+  if (runs.length === 0) throw new Error(`There is no run ${JSON.stringify(only)}. There are: ${Object.keys(RUNS).join(', ')}.`)
   console.log(`${stanzas} stanzas, ${pairs} pairs, about ${Math.round(stanzas / kills)} connections ended at random, --seed ${seed}\n`)
   const results = new Map<string, RunResult>()
-  for (const name of names)
-    results.set(name, await runAccounting({ stanzas, pairs, seed, stanzasPerKill: kills, extensions: RUNS[name], measuresHeap: true }))
+  for (const [name, how] of runs)
+    results.set(name, await runAccounting({ ...how, stanzas, pairs, seed, stanzasPerKill: kills, measuresHeap: true }))
   print(results)
   for (const [name, { violations }] of results) {
     for (const violation of violations.slice(0, SHOWN)) console.error(`${name}: ${violation}`)
@@ -89,6 +93,7 @@ const ROWS: readonly (readonly [string, (result: RunResult) => number | string])
   ['simulated minutes', ({ simulatedSeconds }) => (simulatedSeconds / 60).toFixed(1)],
   ['peak heap, MB', ({ peakHeap }) => Math.round(peakHeap / 1e6)],
   ['outgoing links', ({ links }) => links],
+  ['pairs that joined one', ({ joined }) => joined],
   ['sent', ({ sent }) => sent],
   ['acknowledged', ({ acknowledged }) => acknowledged],
   ['written', ({ written }) => written],

@@ -93,7 +93,12 @@ export function createNetwork(options: NetworkOptions = {}): Network {
   const bound = new Set<Bound>()
   const wires = new Set<Wire>()
   const rules = new Set<Rule>()
-  const count = { opened: 0, ports: FIRST_FREE_PORT }
+  const count = { opened: 0, ports: 0 }
+
+  const freePort = (): number => {
+    count.ports += 1
+    return FIRST_FREE_PORT + (count.ports % (65_536 - FIRST_FREE_PORT))
+  }
 
   const rulesFor = (to: SocketAddress): Rule[] =>
     [...rules].filter(({ target }) => target.address === to.address && (target.port ?? to.port) === to.port)
@@ -129,7 +134,7 @@ export function createNetwork(options: NetworkOptions = {}): Network {
   }
 
   const wireUp = (host: Host, listener: Bound, to: SocketAddress, found: readonly Rule[]): Duplex => {
-    const from = { address: sourceFor(host, to), port: (count.ports += 1) }
+    const from = { address: sourceFor(host, to), port: freePort() }
     const cuts = found.flatMap(rule =>
       typeof rule.happens === 'object' ? [{ of: rule.happens.of, how: rule.happens.how, at: rule.happens, hit: () => happen(rule) }] : []
     )
@@ -144,7 +149,7 @@ export function createNetwork(options: NetworkOptions = {}): Network {
 
   const listen = (host: Host, at: { host: string; port: number }, onConnection: Bound['onConnection']): Listener => {
     const address = UNSPECIFIED.has(at.host) ? '::' : at.host
-    const port = at.port === 0 ? (count.ports += 1) : at.port
+    const port = at.port === 0 ? freePort() : at.port
     const refuse = (code: string): FederationError =>
       new FederationError('S2S_CONFIG', { detail: `cannot listen on ${formatAddress({ address: at.host, port: at.port })} (${code})` })
     if (address !== '::' && !host.addresses.includes(address)) throw refuse('EADDRNOTAVAIL')

@@ -521,4 +521,15 @@ describe('faults of the in-memory network', () => {
     await atRest()
     assert.equal(reader.error, 'ECONNRESET')
   })
+
+  it('never runs out of ports', async () => {
+    const transport = createNetwork().transportFor(PADUA)
+    const ports = new Set<number>()
+    for (let round = 0; round < 20_000; round += 1) {
+      const listener = await transport.listen({ host: PADUA, port: 0 }, () => undefined)
+      ports.add(listener.port)
+      await listener.close()
+    }
+    assert.ok(Math.max(...ports) < 65_536 && ports.size > 10_000)
+  })
 })
