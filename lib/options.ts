@@ -77,6 +77,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   dialback: 30_000,
   /** Servers keep idle links from 10 minutes to an hour. */
   idle: 1_800_000,
+  /** RFC 6120 §4.6.4 wants no more than one check in five minutes; address translators forget later than that. */
+  keepAlive: 300_000,
+  /** As long as a whole negotiation may take: who takes no byte for a minute is gone, or means harm. */
+  write: 60_000,
   /** What Prosody and Openfire give a closing peer. */
   close: 5_000,
   /** Half again the budget of a negotiation: only what waits for a second one in a row gets that old. */

@@ -10,6 +10,7 @@ import type { SentCounts } from '../rules/stream-management.ts'
 import { Delivery } from '../streams/delivery.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
+import { expired, stalled } from '../streams/liveness.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -98,6 +99,11 @@ export class AuthenticatedPairs {
     return this.#reversed?.acknowledgements.counts ?? { sent: this.#sentBefore, acknowledged: this.#sentBefore }
   }
 
+  /** The peer takes no more for the moment: it has so long to take some. */
+  watch(): void {
+    this.#lifetime?.look()
+  }
+
   /** Hands a stanza over. */
   deliver(stanza: Stanza, pair: PairStatus, size: number): Promise<void> | undefined {
     return this.#link === undefined ? undefined : this.#delivery.deliver(stanza, { link: this.#link, pair }, size)
@@ -141,11 +147,17 @@ export class AuthenticatedPairs {
     this.#link = link
     this.#lifetime = new Lifetime({
       clock,
-      idle: timeouts.idle,
-      lastHeard: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
+      timeouts,
+      peersIdle: undefined,
+      // White space of the peer says that it wants to keep the link; the peer closes it when no stanza moves.
+      lastMoved: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
+      lastWritten: () => open.stream.lastWritten,
+      stalledSince: () => open.stream.stalledSince,
       notAfter: () => (this.#isCertified() ? open.certificate?.verdict.notAfter : undefined),
       onIdle: () => void n.close(open.stream),
-      onExpiry: () => n.stop(new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' }))
+      onQuiet: () => open.stream.write(' '),
+      onStalled: () => n.stop(stalled(timeouts.write)),
+      onExpiry: () => n.stop(expired())
     })
     n.parts.links.add(link)
     this.#downgraded(downgradesOf(n.trace.entries, pair.level))

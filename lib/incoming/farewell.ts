@@ -1,6 +1,6 @@
 import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
-import { within } from '../streams/within.ts'
+import { within } from '../model/within.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 

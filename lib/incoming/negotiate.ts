@@ -93,7 +93,10 @@ async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next>
       const turn = act(frame, open, n)
       if (turn instanceof Promise) await n.untilStopped(turn)
       else if (turn !== undefined) return turn
-      if (isDeaf(stream, n)) await n.untilStopped(stream.drained())
+      if (isDeaf(stream, n)) {
+        n.authenticated.watch()
+        await n.untilStopped(stream.drained())
+      }
     }
   }
 }

@@ -17,8 +17,9 @@ import type { Consignment, Ended } from '../streams/consignment.ts'
 import type { IncomingParts } from '../incoming/parts.ts'
 import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
+import { expired, milliseconds, stalled } from '../streams/liveness.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
-import { within } from '../streams/within.ts'
+import { within } from '../model/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { ReverseFlow } from './reverse-flow.ts'
@@ -93,10 +94,16 @@ export class OutgoingLink implements LiveLink, Carrier {
     })
     this.#lifetime = new Lifetime({
       clock: server.clock,
-      idle: server.timeouts.idle,
-      lastHeard: () => Math.max(this.#lastSent, stream.lastHeard),
+      timeouts: server.timeouts,
+      peersIdle: milliseconds(established.features.limits?.idleSeconds),
+      // White space keeps a connection, and makes it worth nothing: the side that opened a link closes it when no stanza moves.
+      lastMoved: () => Math.max(this.#lastSent, stream.lastElement),
+      lastWritten: () => stream.lastWritten,
+      stalledSince: () => stream.stalledSince,
       notAfter: () => (this.#isCertified ? tls?.verdict.notAfter : undefined),
       onIdle: () => server.background(this.close()),
+      onQuiet: () => stream.write(' '),
+      onStalled: () => this.#break(stalled(server.timeouts.write)),
       onExpiry: () => server.background(this.closeWith(expired()))
     })
     this.#acknowledgements = new Acknowledgements({
@@ -138,6 +145,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   }
 
   async drained(): Promise<void> {
+    this.#lifetime.look()
     await this.#stream.drained()
     await this.#acknowledgements.room()
   }
@@ -146,6 +154,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   send(consignment: Consignment, ended: Ended): void {
     this.#lastSent = this.#server.clock.now()
     this.#acknowledgements.send(consignment, ended)
+    this.#lifetime.wrote()
   }
 
   async close(reason?: string): Promise<void> {
@@ -286,9 +295,4 @@ export class OutgoingLink implements LiveLink, Carrier {
       stream: 'unsupported-stanza-type'
     })
   }
-}
-
-/** RFC 6120 §13.7.2.3. */
-function expired(): FederationError {
-  return new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' })
 }

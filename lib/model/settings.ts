@@ -12,6 +12,10 @@ export interface Timeouts {
   readonly dialback: number
   /** A link on which nothing moved. */
   readonly idle: number
+  /** A link on which we said nothing: then we say a space. */
+  readonly keepAlive: number
+  /** A peer that takes nothing of what we write. */
+  readonly write: number
   /** Waiting for the peer's closing tag and for the socket to end. */
   readonly close: number
   /** A stanza in the queue of its pair. */

@@ -10,9 +10,20 @@ export class Outbox {
   #parts: (string | Buffer)[] = []
   #taken: Taken[] = []
   #flushing: NodeJS.Immediate | undefined
+  readonly #now: () => number
+  /** What the duplex was given and has not answered for. */
+  readonly #given = new Set<readonly Taken[]>()
+  /** When the duplex last took something, while it has more to take. */
+  #since = 0
 
-  constructor(duplex: Duplex) {
+  constructor(duplex: Duplex, now: () => number) {
     this.#duplex = duplex
+    this.#now = now
+  }
+
+  /** Since when the duplex has taken nothing of what it was given; undefined while it has taken everything. */
+  get stalledSince(): number | undefined {
+    return this.#given.size === 0 ? undefined : this.#since
   }
 
   add(data: string | Buffer, taken?: Taken): void {
@@ -26,16 +37,29 @@ export class Outbox {
     if (this.#duplex.destroyed || !this.#duplex.writable) return this.clear(new FederationError('S2S_STREAM_CLOSED'))
     const { parts, taken } = this.#empty()
     if (parts.length === 0) return
+    if (this.#given.size === 0) this.#since = this.#now()
+    this.#given.add(taken)
     this.#duplex.write(joined(parts), error => {
+      this.#since = this.#now()
       // Whoever plugs in a connection may end it with an error of ours, which would say that no byte has left.
       const told = FederationError.is(error) ? new Error(error.message, { cause: error }) : (error ?? undefined)
-      for (const each of taken) each(told)
+      this.#answer(taken, told)
     })
+  }
+
+  /** The duplex is gone: a plugged-in one may have left something without an answer. */
+  end(): void {
+    for (const taken of this.#given) this.#answer(taken, new Error('the connection is gone'))
   }
 
   /** Throws away what is there, and tells those who wait why. */
   clear(error: Error): void {
     for (const each of this.#empty().taken) each(error)
+  }
+
+  #answer(taken: readonly Taken[], error: Error | undefined): void {
+    if (!this.#given.delete(taken)) return
+    for (const each of taken) each(error)
   }
 
   #empty(): { readonly parts: readonly (string | Buffer)[]; readonly taken: readonly Taken[] } {

@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream'
 import { FederationError } from '../errors.ts'
 import type { Clock } from '../model/plugs.ts'
+import { within } from '../model/within.ts'
 import type { Limits } from '../model/settings.ts'
 import { Framer } from './framer.ts'
 import type { CloseFrame, ElementFrame, Frame, HeaderFrame } from './framer.ts'
 import { NS_STREAMS } from './namespaces.ts'
+import { News } from './news.ts'
 import { Outbox } from './outbox.ts'
 import type { Taken } from './outbox.ts'
 import { receivedStreamError, sentStreamError } from './stream-error.ts'
@@ -32,7 +34,7 @@ export class XmlStream {
   readonly #outbox: Outbox
   #framer: Framer
   #failure: FederationError | undefined
-  #news: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+  readonly #news = new News()
   #closingSent = false
   #closingReceived = false
   #detached = false
@@ -41,15 +43,21 @@ export class XmlStream {
   #lastWord: (() => string) | undefined
   /** When bytes last arrived, on the engine's clock: white space counts (RFC 6120 §4.6.1). */
   lastHeard: number
+  /** When an element last arrived. */
+  lastElement: number
+  /** When anything was last written. */
+  lastWritten: number
 
   constructor(duplex: Duplex, options: XmlStreamOptions) {
     this.#duplex = duplex
     this.#options = options
-    this.#outbox = new Outbox(duplex)
+    this.#outbox = new Outbox(duplex, () => options.clock.now())
     this.encrypted = options.encrypted
     this.#elementBytes = options.limits.preAuthBytes
     this.#framer = this.#newFramer()
     this.lastHeard = options.clock.now()
+    this.lastElement = this.lastHeard
+    this.lastWritten = this.lastHeard
     duplex.on('readable', this.#onReadable).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
     // What happened between the handshake and now was heard by nobody.
     if (duplex.errored !== null) this.#onError(duplex.errored)
@@ -62,6 +70,7 @@ export class XmlStream {
       if (taken !== undefined) setImmediate(taken, this.#failure ?? new FederationError('S2S_STREAM_CLOSED'))
       return
     }
+    this.lastWritten = this.#options.clock.now()
     this.#outbox.add(data, taken)
   }
 
@@ -73,6 +82,11 @@ export class XmlStream {
   /** Bytes that were written and that the peer has not yet taken. */
   get backlog(): number {
     return this.#duplex.writableLength
+  }
+
+  /** Since when the connection has taken nothing of what was written; undefined while it has taken everything. */
+  get stalledSince(): number | undefined {
+    return this.#outbox.stalledSince
   }
 
   /** Whether bytes have arrived that were not read as elements yet. */
@@ -123,8 +137,7 @@ export class XmlStream {
   /** Resolves when {@link take} may have something, or something to throw. */
   async readable(): Promise<void> {
     if (this.#failure !== undefined || this.#duplex.readableLength > 0) return
-    this.#news ??= deferred()
-    await this.#news.promise
+    await this.#news.wait()
   }
 
   /** The level at which the peer is known now allows whole stanzas (RFC 6120 §13.12). */
@@ -167,7 +180,7 @@ export class XmlStream {
   async end(error?: FederationError, heard?: (late: ElementFrame) => void): Promise<void> {
     if (this.#released) return
     this.sendClosing(error)
-    await this.#bounded(async () => {
+    const untilClosed = async (): Promise<void> => {
       while (!this.#closingReceived && this.#failure === undefined) {
         try {
           const frame = this.#takeFrame()
@@ -178,7 +191,8 @@ export class XmlStream {
           return
         }
       }
-    })
+    }
+    await within(untilClosed(), this.#options.clock, this.#options.closeTimeout)
     await this.hangUp()
   }
 
@@ -200,7 +214,7 @@ export class XmlStream {
   async hangUp(): Promise<void> {
     this.flush()
     this.#duplex.end()
-    await this.#bounded(() => this.#gone())
+    await within(this.#gone(), this.#options.clock, this.#options.closeTimeout)
     this.abandon()
   }
 
@@ -231,7 +245,10 @@ export class XmlStream {
     for (;;) {
       const frame = this.#framer.next()
       if (frame?.kind === 'close') this.#closingReceived = true
-      if (frame !== undefined) return frame
+      if (frame !== undefined) {
+        this.lastElement = this.lastHeard
+        return frame
+      }
       const chunk = this.#detached ? null : (this.#duplex.read() as Buffer | null)
       if (chunk === null) {
         if (this.#failure !== undefined) throw this.#failure
@@ -249,16 +266,6 @@ export class XmlStream {
     return frame
   }
 
-  async #bounded(wait: () => Promise<void>): Promise<void> {
-    const { clock, closeTimeout } = this.#options
-    let timer: { cancel(): void } | undefined
-    const expiry = new Promise<void>(resolve => {
-      timer = clock.setTimeout(resolve, closeTimeout)
-    })
-    await Promise.race([wait(), expiry])
-    timer?.cancel()
-  }
-
   async #gone(): Promise<void> {
     if (this.#duplex.destroyed) return
     // An end that nobody reads is never seen: what still comes is thrown away.
@@ -267,13 +274,13 @@ export class XmlStream {
     await new Promise<void>(resolve => this.#duplex.once('close', resolve))
   }
 
-  readonly #onReadable = (): void => {
-    this.#news?.resolve()
-    this.#news = undefined
-  }
+  readonly #onReadable = (): void => this.#news.tell()
 
   readonly #onEnd = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer ended the connection' }))
-  readonly #onClose = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the connection is gone' }))
+  readonly #onClose = (): void => {
+    this.#outbox.end()
+    this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the connection is gone' }))
+  }
   readonly #onError = (cause: Error): void => {
     // The cause stays although an end may have been seen first: a TLS alert says more than a closed socket.
     if (this.#failure?.cause === undefined) this.#failure = undefined
@@ -284,12 +291,4 @@ export class XmlStream {
     this.#failure ??= error
     this.#onReadable()
   }
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined
-  const promise = new Promise<void>(settle => {
-    resolve = settle
-  })
-  return { promise, resolve }
 }

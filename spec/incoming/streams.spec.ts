@@ -80,7 +80,7 @@ describe('incoming/the end of a stream', () => {
   })
 
   it('[RFC6120-13.7.2.3-a] ends a link with reset when the certificate of the peer has expired', async () => {
-    const { scene, caller } = await linked({ timeouts: { idle: 10 ** 12 } })
+    const { scene, caller } = await linked({ timeouts: { idle: 10 ** 12, keepAlive: 10 ** 12 } })
     const [link] = scene.links
     const end = Date.parse(link?.certificate?.notAfter ?? '')
     await scene.clock.advance(end - scene.clock.now())
@@ -91,7 +91,10 @@ describe('incoming/the end of a stream', () => {
   })
 
   it('lets a certificate that only encrypts expire', async () => {
-    const scene = await createScene({ timeouts: { idle: 10 ** 12 }, authority: { answer: 'valid', verifiedOver: 'tls' } })
+    const scene = await createScene({
+      timeouts: { idle: 10 ** 12, keepAlive: 10 ** 12 },
+      authority: { answer: 'valid', verifiedOver: 'tls' }
+    })
     const caller = await scene.call()
     await caller.startTls(undefined)
     await caller.say(header())

@@ -1,4 +1,4 @@
-import type { Clock } from '../model/plugs.ts'
+import type { Clock } from './plugs.ts'
 
 /** Resolves when the work is done, or the time is over. The work never rejects. */
 export async function within(work: Promise<void>, clock: Clock, milliseconds: number): Promise<void> {

@@ -1,0 +1,16 @@
+import { FederationError } from '../errors.ts'
+
+/** The error for a peer that takes nothing of what we write (RFC 6120 §4.6.2). */
+export function stalled(timeout: number): FederationError {
+  return new FederationError('S2S_TIMEOUT', { detail: `it took nothing of what was written for ${timeout} ms` })
+}
+
+/** What the peer says in seconds. */
+export function milliseconds(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000
+}
+
+/** The error for a peer whose certificate has expired while the link was there (RFC 6120 §13.7.2.3). */
+export function expired(): FederationError {
+  return new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' })
+}
