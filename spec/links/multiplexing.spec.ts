@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { Element } from 'ltx'
+import { FederationError } from '../../lib/errors.ts'
 import type { Federation } from '../../lib/federation.ts'
 import { pairKey } from '../../lib/model/domain.ts'
 import type { Guard, Policy } from '../../lib/model/policy.ts'
@@ -812,4 +813,57 @@ describe('multiplexing between two engines', () => {
       names('a').map(() => ['sasl-external', 1])
     )
   })
+
+  it('[RFC6120-10.1-b] accounts for every stanza of pairs that share links which close and break, each pair in order', async function () {
+    this.timeout(60_000)
+    const MESSAGES = 5_000
+    const random = seeded(7)
+    const [b1 = '', ...others] = names('b')
+    const certificate = world.authority.issue(b1, { alsoFor: others, now: world.clock.now() })
+    const options = { limits: { queuedStanzas: MESSAGES, verificationsPerSender: 64 } }
+    const a = await hosting('a', { ...options, domains: Object.fromEntries(names('a').map(name => [name, undefined])) })
+    const delivered = new Map<string, number[]>()
+    await hosting('b', {
+      ...options,
+      domains: Object.fromEntries(names('b').map(name => [name, certificate])),
+      onStanza: ({ id = '' }, { pair }) => {
+        const key = pairKey(pair.pair)
+        delivered.set(key, [...(delivered.get(key) ?? []), Number(id)])
+      }
+    })
+    let most = 0
+    a.on('pair-authenticated', ({ link }) => (most = Math.max(most, link.pairs.length)))
+    const ends: Promise<string>[] = []
+    for (let n = 0; n < MESSAGES; n += 1) {
+      const from = names('a')[Math.floor(random() * 2)] ?? ''
+      const to = names('b')[Math.floor(random() * 3)] ?? ''
+      ends.push(a.send(message(from, to, `${n}`)).catch((error: unknown) => FederationError.from(error).code))
+      const dice = random()
+      if (dice < 0.05) await world.clock.advance(Math.ceil(random() * 60))
+      if (dice < 0.003) world.network.wires[Math.floor(random() * world.network.wires.length)]?.reset()
+      else if (dice < 0.006) void a.links()[0]?.close()
+    }
+    const codes = await world.run(Promise.all(ends))
+    const arrived = [...delivered.values()].flat()
+    for (const ids of delivered.values()) assert.ok(ids.every((id, at) => at === 0 || id > (ids[at - 1] ?? Infinity)))
+    assert.equal(new Set(arrived).size, arrived.length)
+    const numbers = new Set(arrived)
+    for (const [n, code] of codes.entries()) {
+      if (code === 'acknowledged') assert.ok(numbers.has(n), `${n} was acknowledged`)
+      else if (code !== 'written' && code !== 'S2S_IN_DOUBT') assert.ok(!numbers.has(n), `${n} was rejected with ${code}`)
+    }
+    assert.ok(arrived.length > MESSAGES / 2, `${arrived.length} arrived`)
+    assert.ok(most > 2, `${most} pairs on one link`)
+  })
 })
+
+/** Mulberry32: the same numbers in every run. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
