@@ -22,7 +22,8 @@ import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import { within } from '../model/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
-import { ReverseFlow } from './reverse-flow.ts'
+import { flowBack } from './reverse-flow.ts'
+import type { ReverseFlow } from './reverse-flow.ts'
 
 /** What an outgoing link is made with beside its stream. */
 export interface OutgoingLinkParts {
@@ -68,9 +69,9 @@ export class OutgoingLink implements LiveLink, Carrier {
   readonly #readAll = new Promise<void>(resolve => (this.#tellRead = resolve))
 
   constructor(id: string, established: AuthenticatedStream, { report, server, parts, lost }: OutgoingLinkParts) {
-    const { reversed, stream, tls } = established
+    const { stream, tls } = established
     this.id = id
-    this.#back = reversed === undefined ? undefined : new ReverseFlow(reversed, stream, parts)
+    this.#back = flowBack(established, { link: this, report, parts })
     if (tls !== undefined) {
       this.tls = tls.secured.facts
       this.certificate = tls.verdict
@@ -215,7 +216,7 @@ export class OutgoingLink implements LiveLink, Carrier {
 
   async #hangUp(error: FederationError | undefined): Promise<void> {
     this.#reading = false
-    this.#back?.delivery.end()
+    this.#back?.end(error)
     await this.#stream.end(error, late => this.#hear(late))
   }
 
@@ -287,7 +288,7 @@ export class OutgoingLink implements LiveLink, Carrier {
       // Whoever waited for it has it, and has acted on it, before the next element is read.
       return this.#back === undefined ? undefined : Promise.resolve()
     }
-    const turn = this.#back === undefined ? 'unexpected' : this.#back.receive(frame, this)
+    const turn = this.#back === undefined ? 'unexpected' : this.#back.receive(frame)
     if (turn !== 'unexpected') return turn
     throw new FederationError('S2S_STREAM_ERROR_SENT', {
       detail: `<${escapeText(frame.name)}/> from the receiving entity, which has no business here`,
