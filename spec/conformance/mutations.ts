@@ -291,5 +291,47 @@ export const mutations: readonly Mutation[] = [
     find: 'this.#pending.delete(key)\n    pending?.answer',
     replace: 'pending?.answer',
     specs: ['spec/streams/dialback-requests.spec.ts']
+  },
+  {
+    rule: 'a stream goes both ways only where the certificate authenticates the peer for the reversed pair',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/rules/reversal.ts',
+    find: "if (askCertificate(book, peer, verdict).answer !== 'authenticate') return 'certificate-not-valid'",
+    replace: ''
+  },
+  {
+    rule: 'a reversed pair is never below the floor of its own direction',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/rules/reversal.ts',
+    find: "if (!proofs.every(proof => atLeast(levelOf(proof, true), floor))) return 'below-floor'",
+    replace: ''
+  },
+  {
+    rule: 'stanzas come back for exactly the reversed pair',
+    id: 'XEP0288-2.2-d',
+    file: 'lib/auth/reversal.ts',
+    find: 'pair: reversed(pair)',
+    replace: 'pair'
+  },
+  {
+    rule: 'nothing goes back before somebody is authenticated, and nobody changes that afterwards',
+    id: 'ENG-BIDI-b',
+    file: 'lib/rules/permitted.ts',
+    find: "bidi: { clear: ignore, 'clear-tls-required': ignore, tls: act, authenticated: ignore,",
+    replace: "bidi: { clear: act, 'clear-tls-required': act, tls: act, authenticated: act,"
+  },
+  {
+    rule: 'both ways are offered to a certificate that authenticates, and to nobody else',
+    id: 'XEP0288-2.1-a',
+    file: 'lib/incoming/features.ts',
+    find: "sasl !== undefined && certificate?.use === 'authenticate'",
+    replace: 'sasl !== undefined'
+  },
+  {
+    rule: 'what is asked for before proof is asked for inside TLS and of a peer that is known',
+    id: 'XEP0288-2.2-a',
+    file: 'lib/rules/reversal.ts',
+    find: "if (!facts.isWanted) return { outcome: 'skipped', code: 'switched-off' }",
+    replace: ''
   }
 ]

@@ -226,7 +226,7 @@ describe('incoming/bidi', () => {
     await scene.clock.run(Promise.all(closing))
   })
 
-  it('is asked about as an outgoing pair: policy, floor and guards of that direction, and the report says why not', async () => {
+  it('[XEP0288-2.2-b] is asked about as an outgoing pair: policy, floor and guards of that direction, and the report says why not', async () => {
     const cases: readonly (readonly [SceneOptions, string])[] = [
       [{ policy: { admit: ({ direction }) => (direction === 'outgoing' ? 'refuse' : undefined) } }, 'policy'],
       [{ policy: { admit: ({ direction }) => Promise.resolve(direction === 'outgoing' ? ('refuse' as const) : undefined) } }, 'policy'],
