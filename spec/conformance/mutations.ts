@@ -333,5 +333,19 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/rules/reversal.ts',
     find: "if (!facts.isWanted) return { outcome: 'skipped', code: 'switched-off' }",
     replace: ''
+  },
+  {
+    rule: 'a reversed pair is not used where a stream of our own may reach a higher level',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/rules/reversal.ts',
+    find: 'first === undefined || !atLeast(levelOf(proof, true), levelOf(first, true))',
+    replace: 'first === undefined'
+  },
+  {
+    rule: 'a peer that is not asked to send back is never heard',
+    id: 'ENG-BIDI-a',
+    file: 'lib/outgoing/both-ways.ts',
+    find: "if (typeof identity !== 'string') {",
+    replace: "if (typeof identity !== 'string' && identity.code !== 'policy') {"
   }
 ]

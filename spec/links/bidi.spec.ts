@@ -289,4 +289,75 @@ describe('an outgoing link that goes both ways', () => {
     assert.deepEqual(heard, [])
     peer.close()
   })
+
+  it('[XEP0198-4-a] resumes a stream with the count of what came back on it, and goes on counting', async () => {
+    const peer = await bidirectional({}, FEATURE)
+    await peer.expect('enable', NS_SM)
+    peer.send(`<enabled ${SM} id='s' resume='true'/>${stanza('1')}${stanza('2')}`)
+    await world.clock.settle()
+    const sent = engine.send(new Element('message', { from: 'x@a.example', to: 'y@b.example', id: 'm' }))
+    await peer.expect('message')
+    await peer.expect('r', NS_SM)
+    peer.reset()
+    const next = await offering({ dialback: 'with-errors', bidi: true, other: FEATURE })
+    await next.expect('bidi')
+    await next.expect('result')
+    valid(next)
+    await next.expect('resume', NS_SM, { previd: 's', h: '2' })
+    next.send(`${stanza('uncounted')}<resumed ${SM} previd='s' h='0'/>${stanza('3')}<r ${SM}/>`)
+    await next.expect('message', undefined, { id: 'm' })
+    await next.expect('r', NS_SM)
+    await next.expect('a', NS_SM, { h: '3' })
+    next.send(ack(1))
+    assert.equal(await world.run(sent), 'acknowledged')
+    assert.deepEqual(heard, ['1', '2', 'uncounted', '3'])
+    next.close()
+  })
+
+  it('takes what comes back for a pair that has joined, in the same breath as the answer to its key', async () => {
+    const credentials = world.authority.issue('a.example', { alsoFor: ['c.example'], now: world.clock.now() })
+    const domains = { 'a.example': credentials, 'c.example': credentials }
+    const policy = { proofs: () => ['dialback' as const] }
+    const peer = await bidirectional({ domains, policy })
+    const joined = engine.connect(pairOf('c.example', 'b.example'))
+    await peer.expect('result', undefined, { from: 'c.example', to: 'b.example' })
+    peer.send(`<db:result from='b.example' to='c.example' type='valid'/>${stanza('1', 'y@b.example', 'z@c.example')}`)
+    const link = await world.run(joined)
+    await world.clock.settle()
+    assert.deepEqual(heard, ['1'])
+    assert.deepEqual(
+      link.pairs.map(({ pair, flow }) => `${flow} ${pair.sender} ${pair.target}`),
+      ['send a.example b.example', 'send c.example b.example', 'receive b.example a.example', 'receive b.example c.example']
+    )
+    peer.close()
+  })
+
+  it('lets no pair join for whose other direction policy has no good word', async () => {
+    const credentials = world.authority.issue('a.example', { alsoFor: ['c.example'], now: world.clock.now() })
+    const domains = { 'a.example': credentials, 'c.example': credentials }
+    const peer = await bidirectional({
+      domains,
+      policy: {
+        proofs: () => ['dialback' as const],
+        admit: ({ direction, local }) => (direction === 'incoming' && local === 'c.example' ? 'refuse' : undefined)
+      }
+    })
+    void engine.connect(pairOf('c.example', 'b.example')).catch(() => undefined)
+    const own = await listener.accept()
+    await own.expectHeader({ from: 'c.example' })
+    await peer.expectNothing()
+    own.close()
+    peer.close()
+  })
+
+  it('ends when settings change so that what comes back would not be taken any more', async () => {
+    const peer = await bidirectional()
+    await world.run(engine.setPolicy({ admit: ({ direction }) => (direction === 'incoming' ? 'refuse' : undefined) }))
+    await peer.expectStreamError('reset')
+    peer.send(stanza('1'))
+    peer.close()
+    await world.clock.settle()
+    assert.deepEqual(engine.links(), [])
+    assert.deepEqual(heard, [])
+  })
 })
