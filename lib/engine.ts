@@ -25,6 +25,8 @@ import type { Federation, ListeningAddress } from './federation.ts'
 import { settingsFrom } from './options.ts'
 import type { FederationOptions, Settings } from './options.ts'
 import { OutgoingLink } from './links/outgoing-link.ts'
+import { ownAnswer } from './links/own-answers.ts'
+import { Pings } from './links/pings.ts'
 import { checkedPair, Router } from './links/router.ts'
 import { complete } from './policy/complete.ts'
 import type { LiveLink } from './streams/standing.ts'
@@ -39,6 +41,7 @@ export class Engine implements Federation {
   readonly #reception: Reception
   readonly #links = new Set<LiveLink>()
   readonly #control: Control
+  readonly #pings: Pings
   readonly #stopped = new AbortController()
   #listening: readonly (Listener & ListeningAddress)[] = []
   #starting: Promise<void> | undefined
@@ -63,10 +66,17 @@ export class Engine implements Federation {
     this.#reception = new Reception({
       server: this.#server,
       verify: verifyKey,
-      onStanza: options.onStanza,
+      onStanza: (stanza, on) => {
+        if (this.#pings.receive(stanza)) return undefined
+        const answer = ownAnswer(stanza, options.answerPings !== false)
+        if (answer === undefined) return options.onStanza(stanza, on)
+        void this.#router.send(answer)
+        return undefined
+      },
       links: this.#links,
       carriers: this.#router.carriers
     })
+    this.#pings = new Pings(this.#server, stanza => this.#router.send(stanza))
     this.#control = new Control(this.#server, this.#router, this.#links)
   }
 
@@ -152,6 +162,11 @@ export class Engine implements Federation {
     return link
   }
 
+  async ping(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    this.#mustRun()
+    return await this.#pings.ping(checkedPair(parsedPair(pair), this.#server), options.signal)
+  }
+
   async probe(pair: DomainPair, options: { readonly signal?: AbortSignal; readonly policy?: Policy } = {}): Promise<Report> {
     this.#mustRun()
     const { policy, guards } = this.#server.rulebook()
@@ -216,6 +231,7 @@ export class Engine implements Federation {
     this.#listening = []
     if (drain) await unlessAborted(this.#router.drained(), signal).catch(() => undefined)
     this.#router.stop(error)
+    this.#pings.stop(error)
     this.#stopped.abort(error)
     const outgoing = [...this.#links].filter(link => link instanceof OutgoingLink)
     await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])

@@ -44,6 +44,13 @@ export interface Federation {
   send(stanza: Element | Stanza): Promise<Delivery>
   /** An authenticated link, dialling if there is none. Concurrent calls for one pair share one negotiation. Rejects with the first failure that mattered. */
   connect(pair: DomainPair, options?: { readonly signal?: AbortSignal }): Promise<Link>
+  /**
+   * Pings a domain from one of ours (XEP-0199), dialling if there is no link; the answer may come on another one. Any answer counts.
+   *
+   * @returns milliseconds
+   * @throws FederationError `S2S_TIMEOUT` without an answer in `timeouts.ping`, or what `send` rejects with
+   */
+  ping(pair: DomainPair, options?: { readonly signal?: AbortSignal }): Promise<number>
   /** Walks the ladder, keeps nothing, sends no stanza. Never rejects for what the remote did. */
   probe(pair: DomainPair, options?: { readonly signal?: AbortSignal; readonly policy?: Policy }): Promise<Report>
   /** A connection accepted elsewhere; resolves when its stream has ended or been authenticated. */

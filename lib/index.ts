@@ -1,7 +1,7 @@
 // DomainPair → resolve SRV → connect → stream → TLS → certificate verdict → SASL EXTERNAL | dialback → Link → stanzas
 export { createFederation } from './federation.ts'
 export type { Federation, ListeningAddress } from './federation.ts'
-export { DEFAULT_LIMITS, DEFAULT_TIMEOUTS } from './options.ts'
+export { DEFAULT_LIMITS, DEFAULT_TIMEOUTS } from './defaults.ts'
 export type { FederationOptions, StanzaContext } from './options.ts'
 export { ERRORS, FederationError } from './errors.ts'
 export type { ErrorCode, Fault, StanzaErrorType } from './errors.ts'

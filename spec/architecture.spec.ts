@@ -14,7 +14,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['streams'],
   ['outgoing', 'incoming'],
   ['links'],
-  ['federation', 'engine', 'control', 'dialler', 'assemble', 'options', 'option-checks'],
+  ['federation', 'defaults', 'engine', 'control', 'dialler', 'assemble', 'options', 'option-checks'],
   ['testing', 'index'],
   ['cli']
 ]
@@ -24,6 +24,7 @@ const TOGETHER: readonly string[] = [
   'model',
   'errors',
   'federation',
+  'defaults',
   'engine',
   'control',
   'dialler',

@@ -16,6 +16,8 @@ export interface Timeouts {
   readonly keepAlive: number
   /** A peer that takes nothing of what we write. */
   readonly write: number
+  /** A ping until its answer (XEP-0199). */
+  readonly ping: number
   /** Waiting for the peer's closing tag and for the socket to end. */
   readonly close: number
   /** A stanza in the queue of its pair. */

@@ -5,7 +5,7 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import type { Clock } from '../../lib/model/plugs.ts'
-import { DEFAULT_LIMITS } from '../../lib/options.ts'
+import { DEFAULT_LIMITS } from '../../lib/defaults.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
 import { XmlStream } from '../../lib/xml/stream.ts'
 
