@@ -21,6 +21,11 @@ export interface RunOptions {
   readonly extensions?: FederationOptions['extensions']
   /** Whether certificates prove who everybody is; else dialback does. */
   readonly isCertified: boolean
+  /**
+   * Whether some handlers take seconds. Where streams are not resumed, a connection that broke may then still be read beside the next,
+   * and the order of a pair is not ours to keep.
+   */
+  readonly hasSlowHandlers: boolean
   /** Whether the heap is measured, which takes whole collections. */
   readonly measuresHeap: boolean
 }
@@ -43,6 +48,8 @@ export interface RunResult extends Figures {
 const TURN = 20
 /** Turns without any event after which the clock moves on to the next timer. */
 const QUIET_TURNS = 400
+/** How long a slow handler takes at most, in milliseconds on the engines' clock. */
+const SLOW = 2_000
 
 /** One run: engines, pairs, stanzas, and connections that end at random; then the books are closed. */
 export async function runAccounting(options: RunOptions): Promise<RunResult> {
@@ -150,6 +157,14 @@ class Run {
     this.#heap?.look(settled / stanzas)
   }
 
+  /** What a handler does beside: mostly nothing, now and then something that takes a turn, or a while. */
+  #work(): Promise<void> | undefined {
+    const dice = this.#random()
+    if (dice < 0.9) return undefined
+    const isSlow = dice > 0.999 && this.#options.hasSlowHandlers
+    return new Promise(resolve => (isSlow ? this.#clock.setTimeout(resolve, this.#random() * SLOW) : setImmediate(resolve)))
+  }
+
   #deliver(stanza: Stanza, { pair }: StanzaContext): Promise<void> | undefined {
     const number = Number(stanza.id)
     this.#ledger.deliver(number, this.#pairs.get(pairKey(pair.pair)) ?? -1)
@@ -158,6 +173,6 @@ class Run {
     // Building the tree costs more than everything else.
     if (number % 64 === 0 && stanza.element.getChildText('body') !== textOf(number))
       this.#ledger.violations.push(`stanza ${number} was changed`)
-    return this.#random() < 0.1 ? new Promise(resolve => setImmediate(resolve)) : undefined
+    return this.#work()
   }
 }
