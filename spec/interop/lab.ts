@@ -87,6 +87,8 @@ async function startEngine({ credentials, policy, dns, authority }: EngineOption
     else pending.get(stanza.id ?? '')?.(stanza.type)
   }
   const federation: Federation = createFederation({
+    // Each direction is to be met by a negotiation of its own.
+    extensions: { bidi: false },
     domains: { [ENGINE]: credentials },
     trust: { default: [authority] },
     resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
