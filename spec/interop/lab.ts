@@ -27,8 +27,8 @@ export interface Lab {
   readonly prosody: Prosody
   /** Publishes where a domain listens for STARTTLS. */
   publish(name: string, port: number): void
-  /** Starts the engine for {@link ENGINE}; one at a time. It answers pings. */
-  engine(options?: { readonly credentials?: Credentials; readonly policy?: Policy }): Promise<Engine>
+  /** Starts the engine for {@link ENGINE}; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
+  engine(options?: { readonly credentials?: Credentials; readonly policy?: Policy; readonly bidi?: boolean }): Promise<Engine>
   close(): Promise<void>
 }
 
@@ -76,25 +76,32 @@ export async function openLab(variant: ProsodyVariant, credentials?: (authority:
 interface EngineOptions {
   readonly credentials: Credentials
   readonly policy?: Policy
+  readonly bidi?: boolean
   readonly dns: SocketAddress
   readonly authority: string
 }
 
-async function startEngine({ credentials, policy, dns, authority }: EngineOptions): Promise<Engine & { readonly port: number }> {
+async function startEngine({
+  credentials,
+  policy,
+  bidi = false,
+  dns,
+  authority
+}: EngineOptions): Promise<Engine & { readonly port: number }> {
   const pending = new Map<string, (type: string | undefined) => void>()
   const onStanza = (stanza: Stanza): void => {
     if (stanza.type === 'get') void federation.send(answerTo(stanza))
     else pending.get(stanza.id ?? '')?.(stanza.type)
   }
   const federation: Federation = createFederation({
-    // Each direction is to be met by a negotiation of its own.
-    extensions: { bidi: false },
     domains: { [ENGINE]: credentials },
     trust: { default: [authority] },
     resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
     allowPrivateAddresses: true,
     listen: [{ host: LOOPBACK, port: 0 }],
     onStanza,
+    // Each direction is to be met by a negotiation of its own, unless told otherwise.
+    extensions: { bidi },
     ...(policy === undefined ? {} : { policy })
   })
   await federation.start()
