@@ -64,6 +64,7 @@ export function createLocalServer(options: FederationOptions, settings: Settings
       rulebook = { policy: 'policy' in by ? complete(by.policy) : rulebook.policy, guards: by.guards ?? rulebook.guards }
       epoch += 1
     },
+    coversSenders: remote => settings.coveredSenders.matches(remote),
     isOwnListener: ({ address, port }) => listening.some(own => own.port === port && isOwnAddress(own.address, address)),
     async ourCertificate(local: Domain): Promise<OwnCertificate> {
       const context = await hosted.context(local)

@@ -21,6 +21,8 @@ import type { Guard, Policy } from './model/policy.ts'
 import type { PairStatus } from './model/report.ts'
 import type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 import type { Stanza } from './model/stanza.ts'
+import { readPatterns } from './rules/domain-patterns.ts'
+import type { DomainPatterns } from './rules/domain-patterns.ts'
 
 /** Where a delivered stanza came in. */
 export interface StanzaContext {
@@ -51,6 +53,11 @@ export interface FederationOptions {
   readonly allowPrivateAddresses?: boolean
   /** Whether pings of hosted domains are answered here (XEP-0199). Default true; otherwise they go to `onStanza`. */
   readonly answerPings?: boolean
+  /**
+   * Patterns of remote domains whose servers may send for every domain that their certificate covers, without having asked for each
+   * (Openfire of the time of 3.6 does). Policy is asked for each such pair. Default: none.
+   */
+  readonly coveredSenders?: readonly string[]
   readonly resolver?: Resolver
   readonly transport?: Transport
   readonly tls?: Tls
@@ -88,6 +95,7 @@ const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
   dialbackSecret: isDialbackSecret,
   allowPrivateAddresses: isBoolean,
   answerPings: isBoolean,
+  coveredSenders: elsewhere,
   resolver: hasMethods('srv', 'addresses'),
   transport: hasMethods('connect', 'listen'),
   tls: hasMethods('createContext', 'client', 'server'),
@@ -110,6 +118,7 @@ export interface Settings {
   readonly limits: Limits
   readonly listen: readonly Required<Pick<ListenOptions, 'port' | 'tls'>>[] & readonly ListenOptions[]
   readonly overrides: ReadonlyMap<Domain, Override>
+  readonly coveredSenders: DomainPatterns
   readonly passwords: ReadonlyMap<Domain, Password>
 }
 
@@ -136,6 +145,7 @@ export function settingsFrom(options: FederationOptions): Settings {
       key => MOST[key] ?? 2 ** 31 - 1
     ),
     listen: listeners(options.listen),
+    coveredSenders: patternsAt('options.coveredSenders', options.coveredSenders ?? []),
     overrides: byDomain('overrides', options.overrides, checkOverride),
     passwords: byDomain('passwords', options.passwords, checkPassword)
   }
@@ -173,6 +183,14 @@ function switches(given: Partial<Extensions> = {}): Extensions {
   const { streamManagement = true, resumption = streamManagement } = given
   if (resumption && !streamManagement) throw bad('extensions.resumption', 'needs extensions.streamManagement')
   return { ...EXTENSIONS, ...given, resumption }
+}
+
+function patternsAt(where: string, patterns: readonly string[]): DomainPatterns {
+  try {
+    return readPatterns(patterns)
+  } catch (cause) {
+    throw unusable(where, FederationError.from(cause).detail ?? 'has to be a list of domain patterns')
+  }
 }
 
 function listeners(given: FederationOptions['listen']): Settings['listen'] {

@@ -51,6 +51,8 @@ describe('an option that would not do what it says is refused, and named', () =>
     ['options.extensions.multiplexing', { ...base, extensions: { multiplexing: 1 } }],
     ['options.extensions.smacks', { ...base, extensions: { smacks: true } }],
     ['options.extensions', { ...base, extensions: null }],
+    ['options.coveredSenders', { ...base, coveredSenders: ['*.*'] }],
+    ['options.coveredSenders', { ...base, coveredSenders: 'b.example' }],
     ['options.listen[0]', { ...base, listen: [null] }],
     ['options.listen', { ...base, listen: {} }],
     ['options.overrides["b.example"]', { ...base, overrides: { 'b.example': null } }],

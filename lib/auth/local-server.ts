@@ -24,6 +24,8 @@ export interface LocalServer {
   readonly overrides: ReadonlyMap<Domain, Override>
   readonly allowPrivateAddresses: boolean
   readonly observer: Observer
+  /** Whether a remote server may send for every domain that its certificate covers, without having asked. */
+  coversSenders(remote: Domain): boolean
   /** Whether an address is one we listen on: it is never dialled. */
   isOwnListener(address: SocketAddress): boolean
   /** Grows with every change of settings: policy, guards, trust, domains and their certificates. */

@@ -28,7 +28,7 @@ export function refuseKey(condition: string, frame: ElementFrame, open: OpenStre
 }
 
 /** An incoming stream as one on which keys come, as long as the header is the stream's that they came under. */
-function keyStream(open: OpenStream, n: IncomingNegotiation): KeyStream {
+export function keyStream(open: OpenStream, n: IncomingNegotiation): KeyStream {
   const signal = n.headerSignal
   const isOver = (): boolean => signal.aborted || n.signal.aborted || n.isClosing
   return {

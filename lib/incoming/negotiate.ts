@@ -11,6 +11,7 @@ import type { ElementFrame } from '../xml/framer.ts'
 import { NS_TLS } from '../xml/namespaces.ts'
 import { createStanza } from '../xml/stanza.ts'
 import type { XmlStream } from '../xml/stream.ts'
+import { coverSender } from './covered.ts'
 import { receiveKey, receiveVerify, refuseKey } from './dialback.ts'
 import { greet } from './greet.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -152,10 +153,16 @@ function stateOf(open: OpenStream, n: IncomingNegotiation): IncomingState {
 }
 
 /** RFC 6120 §13.1: the addresses that are authorised here are the ones that are routed. */
-function receiveStanza(frame: ElementFrame, _: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
+function receiveStanza(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
   const judged = admitStanza(frame, n.authenticated.pairs)
-  if (!judged.admitted) throw n.refused(judged.condition, judged.because)
-  return n.authenticated.deliver(createStanza(frame, judged.from, judged.to), judged.status, frame.size)
+  if (judged.admitted) return n.authenticated.deliver(createStanza(frame, judged.from, judged.to), judged.status, frame.size)
+  const refused = n.refused(judged.condition, judged.because)
+  const covered = judged.condition === 'invalid-from' ? coverSender(frame, open, n) : undefined
+  if (covered === undefined) throw refused
+  return covered.then(
+    isCovered => (isCovered ? receiveStanza(frame, open, n) : n.stop(refused)),
+    (thrown: unknown) => n.stop(FederationError.from(thrown))
+  )
 }
 
 /** `<proceed/>` is the last that is said in clear; whatever came after `<starttls/>` was not the peer's (CVE-2011-0411). */

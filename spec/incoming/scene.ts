@@ -211,6 +211,7 @@ function localServer(
     random: () => 0.5,
     dialbackSecrets: { current: dialbackSecret?.current ?? '', accepted: dialbackSecret?.accepted ?? [] },
     allowPrivateAddresses: false,
+    coversSenders: remote => settingsFrom(all).coveredSenders.matches(remote),
     isOwnListener: () => false,
     get epoch() {
       return settings.epoch
