@@ -138,6 +138,8 @@ export interface ErrorDetails {
   readonly bounce?: readonly [condition: string, type: StanzaErrorType]
   /** Where the stream error to send is another than the table's. */
   readonly stream?: string
+  /** Where the peer says to go instead (RFC 6120 §4.9.3.19), as it came. */
+  readonly elsewhere?: string
   /** What the stream error says beside its condition. */
   readonly application?: ApplicationCondition
   readonly temporary?: boolean
@@ -164,6 +166,8 @@ export class FederationError extends Error {
   readonly stanzaErrorType: StanzaErrorType
   /** RFC 6120 §4.9.3, for ending the stream; undefined: it is closed without an error. */
   readonly streamCondition: string | undefined
+  /** With `see-other-host`: where the peer says to go instead, as it came. */
+  readonly elsewhere: string | undefined
   /** RFC 6120 §4.9.4, beside `streamCondition`. */
   readonly application: ApplicationCondition | undefined
   /** The code's own sentence, without the details of this case: what may be told to strangers. */
@@ -186,6 +190,7 @@ export class FederationError extends Error {
     this.stanzaErrorType = type
     this.streamCondition = details.stream ?? facts.stream
     this.application = details.application
+    this.elsewhere = details.elsewhere
     this.summary = `${facts.sentence}.`
     this.detail = details.detail
   }
@@ -195,7 +200,7 @@ export class FederationError extends Error {
     const step = this.step ?? where.step
     const pair = this.pair ?? where.pair
     if (step === this.step && pair === this.pair) return this
-    const { detail, condition, cause, temporary, streamCondition, application } = this
+    const { detail, condition, cause, temporary, streamCondition, application, elsewhere } = this
     return new FederationError(this.code, {
       ...(detail === undefined ? {} : { detail }),
       ...(condition === undefined ? {} : { condition }),
@@ -203,6 +208,7 @@ export class FederationError extends Error {
       ...(pair === undefined ? {} : { pair }),
       ...(streamCondition === undefined ? {} : { stream: streamCondition }),
       ...(application === undefined ? {} : { application }),
+      ...(elsewhere === undefined ? {} : { elsewhere }),
       bounce: [this.stanzaCondition, this.stanzaErrorType],
       temporary,
       cause

@@ -5,7 +5,8 @@ export interface Endpoint {
   readonly host: string
   readonly port: number
   readonly tls: 'starttls' | 'direct'
-  readonly source: 'srv' | 'fallback' | 'override'
+  /** `redirect`: a peer whose certificate authenticates it has sent us there (RFC 6120 §4.9.3.19). */
+  readonly source: 'srv' | 'fallback' | 'override' | 'redirect'
 }
 
 /** One connection of a negotiation. Attempts are monotone: every endpoint encrypted first, plain once and last. */

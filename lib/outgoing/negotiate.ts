@@ -15,6 +15,7 @@ import { goBothWays } from './both-ways.ts'
 import type { ReversedIdentity } from './both-ways.ts'
 import type { Negotiation } from './negotiation.ts'
 import { prove } from './prove.ts'
+import { followRedirect } from './redirect.ts'
 import type { StepFacts } from './step-facts.ts'
 import { checkFrom, dial, directTls, endStream, openStream, resolveEndpoints, restartStream, startTls } from './steps.ts'
 import type { OpenStream } from './steps.ts'
@@ -57,8 +58,7 @@ export async function negotiateOutgoing<T>(
 
 /** One attempt after another, until one gets there or none is left. */
 async function climb<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
-  const { endpoints } = n
-  let attempt = firstAttempt(endpoints)
+  let attempt = firstAttempt(n.endpoints)
   while (attempt !== undefined) {
     n.begin(attempt)
     try {
@@ -66,7 +66,8 @@ async function climb<T>(n: Negotiation, goal: Goal<T>): Promise<T> {
     } catch (error) {
       if (n.signal.aborted) throw n.calledOff(error)
       n.record(error)
-      attempt = nextAttempt(n.history, endpoints, n.clamps())
+      followRedirect(error, n)
+      attempt = nextAttempt(n.history, n.endpoints, n.clamps())
     }
   }
   throw n.firstFailure()
@@ -114,6 +115,7 @@ async function runSecured<T>(secured: Secured, attempt: Attempt, n: Negotiation,
     },
     secured.duplex
   )
+  n.position.authenticated = use === 'authenticate'
   const opened = await n.step('open-stream', (facts, signal) => openStream(secured.duplex, true, n, facts, signal), secured.duplex)
   return await owning(opened.stream, n, async () => {
     checkFrom(opened.header, use === 'authenticate', n)

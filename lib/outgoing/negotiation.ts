@@ -34,6 +34,8 @@ export interface NegotiationOptions {
 /** Where on the ladder the current connection stands: what `record` has to know of a failure. */
 interface Position {
   encrypted: boolean
+  /** Whether the certificate of this connection authenticates the peer. */
+  authenticated: boolean
   streamLives: boolean
   tlsRequiredByPeer: boolean
   proof: Proof | undefined
@@ -53,7 +55,7 @@ export class Negotiation {
   readonly result: NegotiationOptions['result']
   readonly trace: TraceEntry[] = []
   readonly history: Tried[] = []
-  readonly position: Position = { encrypted: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined }
+  readonly position: Position = { encrypted: false, authenticated: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined }
   endpoints: readonly Endpoint[] = []
   attempt: Attempt | undefined
   readonly #deadline: Deadline
@@ -88,7 +90,7 @@ export class Negotiation {
   begin(attempt: Attempt): void {
     this.attempt = attempt
     this.#attempts += 1
-    Object.assign(this.position, { encrypted: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined })
+    Object.assign(this.position, { encrypted: false, authenticated: false, streamLives: false, tlsRequiredByPeer: false, proof: undefined })
   }
 
   /**

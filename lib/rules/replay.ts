@@ -12,6 +12,8 @@ export function replayReport(report: Report, book: Rulebook): Replayed {
   const notes: string[] = []
   try {
     if (report.peer.direction === 'incoming') return replayIncoming(report, book)
+    if (report.trace.some(entry => entry.step === 'connect' && entry.facts.endpoint.source === 'redirect'))
+      return { unknown: 'where the peer would have sent us under another policy' }
     const { level, trace } = walk(book, report.peer, new RecordedWorld(report, notes))
     return { level, steps: trace, notes }
   } catch (thrown) {

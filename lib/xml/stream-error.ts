@@ -62,7 +62,8 @@ export function receivedStreamError(error: Element): FederationError {
     detail,
     condition,
     temporary: LATER.has(condition),
-    ...(gone ? { bounce: NOT_FOUND } : {})
+    ...(gone ? { bounce: NOT_FOUND } : {}),
+    ...(condition === 'see-other-host' && child !== undefined ? { elsewhere: child.getText() } : {})
   })
 }
 
