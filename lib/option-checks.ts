@@ -108,7 +108,7 @@ export const areDomains: Check = (value, where) => {
 export const isDialbackSecret: Check = (value, where) => {
   const secret = objectAt(value, where, '{ current, accepted }')
   checkKeys(secret, { current: true, accepted: true }, where)
-  const accepted: unknown = secret['accepted'] ?? []
+  const accepted: unknown = secret['accepted'] === undefined ? [] : secret['accepted']
   if (!Array.isArray(accepted)) throw unusable(`${where}.accepted`, 'has to be a list')
   for (const each of [secret['current'], ...(accepted as readonly unknown[])]) {
     if (typeof each !== 'string' && !Buffer.isBuffer(each)) throw unusable(where, 'has to hold text or Buffers')

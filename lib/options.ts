@@ -108,8 +108,8 @@ const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
   random: isFunction
 }
 
-/** What a reader of XML allocates for, and what a pair of typed arrays can hold. */
-const MOST: Partial<Record<keyof Limits, number>> = { depth: 10_000, attributes: 10_000 }
+/** As deep as what comes can also be written again; comparing attributes costs their square. */
+const MOST: Partial<Record<keyof Limits, number>> = { depth: 1_000, attributes: 1_000 }
 
 /** Options after checking, with every default in place. */
 export interface Settings {
@@ -195,7 +195,7 @@ function patternsAt(where: string, patterns: readonly string[]): DomainPatterns 
 
 function listeners(given: FederationOptions['listen']): Settings['listen'] {
   if (given === false) return []
-  const all = given ?? [{ port: 5269 }]
+  const all: unknown = given === undefined ? [{ port: 5269 }] : given
   if (!Array.isArray(all)) throw bad('listen', 'has to be a list of { host, port, tls }, or false')
   return all.map((each: ListenOptions, index) => {
     objectAt(each, `options.listen[${index}]`)

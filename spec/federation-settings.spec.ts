@@ -151,12 +151,22 @@ describe('settings at run time', () => {
   })
 
   it('close every link with one domain, and have the next stanza negotiated anew', async () => {
-    await world.engine('b.example')
+    const b = await world.engine('b.example')
     await world.engine('c.example')
     const a = await world.engine('a.example')
     await world.run(a.connect(PAIR))
     await world.run(a.connect(pairOf('a.example', 'c.example')))
+    const told: (string | undefined)[] = []
+    b.on('link-closed', ({ error }) => told.push(error?.message))
     await world.run(a.close('b.example', 'maintenance'))
+    assert.match(told.join(), /undefined-condition, maintenance/)
+    const again = await world.run(b.connect(pairOf('b.example', 'a.example')))
+    const heard: (string | undefined)[] = []
+    b.on('link-closed', ({ error }) => heard.push(error?.message))
+    for (const link of a.links().filter(({ direction }) => direction === 'incoming')) await world.run(link.close('no more'))
+    await world.clock.settle()
+    assert.match(heard.join(), /undefined-condition, no more/)
+    assert.ok(!b.links().includes(again))
     assert.deepEqual(
       a.links().map(({ pairs }) => pairs[0]?.pair.target),
       ['c.example']

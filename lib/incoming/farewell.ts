@@ -27,23 +27,24 @@ export class Farewell {
     return this.#timer !== undefined
   }
 
-  begin(stream: XmlStream): void {
+  /** @param because what the peer is told, if anything */
+  begin(stream: XmlStream, because?: FederationError): void {
     if (this.#isBegun || this.#n.signal.aborted) return
     this.#isBegun = true
     const { server, authenticated } = this.#n
     const acknowledgements = authenticated.reversed?.acknowledgements
-    if (acknowledgements?.pending !== true) this.#say(stream)
-    else server.background(within(acknowledgements.settled(), server.clock, server.timeouts.close).then(() => this.#say(stream)))
+    if (acknowledgements?.pending !== true) this.#say(stream, because)
+    else server.background(within(acknowledgements.settled(), server.clock, server.timeouts.close).then(() => this.#say(stream, because)))
   }
 
   end(): void {
     this.#timer?.cancel()
   }
 
-  #say(stream: XmlStream): void {
+  #say(stream: XmlStream, because: FederationError | undefined): void {
     const n = this.#n
     if (n.signal.aborted) return
-    stream.sendClosing()
+    stream.sendClosing(because)
     this.#timer = n.server.clock.setTimeout(
       () => n.stop(new FederationError('S2S_TIMEOUT', { detail: 'the peer did not close the stream' })),
       n.server.timeouts.close

@@ -14,7 +14,7 @@ export interface LinkSource {
   readonly certificate: CertificateVerdict | undefined
   readonly pairs: () => readonly PairStatus[]
   readonly report: () => Report
-  readonly close: () => Promise<void>
+  readonly close: (reason: string | undefined) => Promise<void>
   readonly standing: () => readonly PairOnStream[]
   readonly reset: (error: FederationError) => void
 }
@@ -48,8 +48,8 @@ export class IncomingLink implements LiveLink {
     return this.#source.report()
   }
 
-  close(): Promise<void> {
-    return this.#source.close()
+  close(reason?: string): Promise<void> {
+    return this.#source.close(reason)
   }
 
   standing(): readonly PairOnStream[] {

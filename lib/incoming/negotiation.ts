@@ -198,8 +198,8 @@ export class IncomingNegotiation {
   }
 
   /** Ends the stream politely. */
-  close(stream: XmlStream): Promise<void> {
-    this.#farewell.begin(stream)
+  close(stream: XmlStream, because?: FederationError): Promise<void> {
+    this.#farewell.begin(stream, because)
     return this.#gone
   }
 

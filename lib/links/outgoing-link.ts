@@ -17,7 +17,7 @@ import type { Consignment, Ended } from '../streams/consignment.ts'
 import type { IncomingParts } from '../incoming/parts.ts'
 import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
-import { expired, milliseconds, stalled } from '../streams/liveness.ts'
+import { closedBecause, expired, milliseconds, stalled } from '../streams/liveness.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import { within } from '../model/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
@@ -159,9 +159,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   }
 
   async close(reason?: string): Promise<void> {
-    await this.#end(
-      reason === undefined ? undefined : new FederationError('S2S_STOPPED', { detail: reason, stream: 'undefined-condition' })
-    )
+    await this.#end(closedBecause(reason))
   }
 
   /** Ends the stream with the error's own stream condition. */

@@ -5,6 +5,12 @@ export function stalled(timeout: number): FederationError {
   return new FederationError('S2S_TIMEOUT', { detail: `it took nothing of what was written for ${timeout} ms` })
 }
 
+/** What a link is closed with where somebody gave a reason: the peer is told it in words. */
+export function closedBecause(reason: string | undefined): FederationError | undefined {
+  const condition = 'undefined-condition'
+  return reason === undefined ? undefined : new FederationError('S2S_STREAM_ERROR_SENT', { detail: reason, condition, stream: condition })
+}
+
 /** What the peer says in seconds. */
 export function milliseconds(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000
