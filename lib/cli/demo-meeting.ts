@@ -59,6 +59,8 @@ export async function openLab(): Promise<Lab> {
       allowPrivateAddresses: true,
       // Each direction is to show a negotiation of its own.
       extensions: { bidi: false },
+      // What comes is counted, pings and their answers.
+      answerPings: false,
       onStanza: stanza => {
         onStanza(stanza)
         const answer = answerTo(stanza, false)
