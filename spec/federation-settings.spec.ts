@@ -179,6 +179,8 @@ describe('settings at run time', () => {
     world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
     const a = await world.engine('a.example', { random: () => 0.5 })
     assert.deepEqual(a.routes(), [])
+    const changes: string[] = []
+    a.on('route-changed', ({ route }) => changes.push(route.state))
     const sent = rejection(a.send(message('1')))
     await world.clock.settle()
     const [waiting] = a.routes()
@@ -199,6 +201,12 @@ describe('settings at run time', () => {
     await next.expectHeader()
     next.reset()
     await world.run(again)
+    assert.deepEqual(changes, ['queue', 'bounce', 'queue', 'bounce'])
+    const other = await world.engine('c.example')
+    await world.run(a.send(message('4', 'a.example', 'c.example')))
+    await world.run(other.stop())
+    await world.clock.settle()
+    assert.deepEqual(changes.slice(4), ['queue', 'send', 'queue'])
     await listener.close()
   })
 

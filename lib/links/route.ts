@@ -30,6 +30,7 @@ export class Route {
   #flight: Promise<Carrier> | undefined
   #failures = 0
   #bounceUntil = 0
+  #announced: RouteState | undefined
   #reason: FederationError | undefined
   /** The carrier that takes no more for the moment. */
   #full: Carrier | undefined
@@ -95,6 +96,7 @@ export class Route {
   open(): Promise<Carrier> {
     if (this.#carrier?.usable === true) return Promise.resolve(this.#carrier)
     this.#flight ??= this.#fly()
+    this.#announce()
     return this.#flight
   }
 
@@ -166,6 +168,7 @@ export class Route {
       this.#bounceUntil = 0
       this.#carrier = carrier
       this.#hasCarried = false
+      this.#announce()
       this.#pump(carrier)
       void carrier.closed.then(error => this.#afterClose(carrier, error))
       return carrier
@@ -182,6 +185,7 @@ export class Route {
     this.#failures += 1
     this.#reason = error
     this.#bounceUntil = this.#server.clock.now() + retryDelay(error, this.#failures, this.#server.random())
+    this.#announce()
     this.clear(error)
   }
 
@@ -189,6 +193,7 @@ export class Route {
     if (this.#carrier === carrier) this.#carrier = undefined
     this.#lost = carrier.lost
     this.#takeBack()
+    this.#announce()
     this.#fruitless = error === undefined || this.#hasCarried ? 0 : this.#fruitless + 1
     // A peer that authenticates us and then takes nothing would be dialled without end.
     const isBarren = error !== undefined && this.#fruitless > (this.#lost?.isHeld === true ? FRUITLESS_MOST : 0)
@@ -198,6 +203,13 @@ export class Route {
     if (this.#flight !== undefined) this.#barren = isBarren ? error : undefined
     else if (isBarren) this.#fail(error)
     else this.#goOn()
+  }
+
+  #announce(): void {
+    const route = this.status()
+    if (route.state === this.#announced) return
+    this.#announced = route.state
+    this.#server.observer.emit('route-changed', { route })
   }
 
   #forgetLost(error: FederationError): void {

@@ -4,6 +4,7 @@ import type { SecurityLevel } from './level.ts'
 import type { Link } from './link.ts'
 import type { Peer } from './policy.ts'
 import type { PairStatus, Report, TraceEntry } from './report.ts'
+import type { RouteStatus } from './route.ts'
 import type { Stanza } from './stanza.ts'
 
 /** What the engine tells, as it happens. There is no `error` event: what goes wrong is a `warning` or a rejected promise. */
@@ -20,6 +21,8 @@ export interface FederationEvents {
   }
   'link-established': { readonly link: Link }
   'link-closed': { readonly link: Link; readonly error: FederationError | undefined }
+  /** The stanzas of a pair go elsewhere from now on. That a retry time has passed shows only when something is sent. */
+  'route-changed': { readonly route: RouteStatus }
   /** Other settings are in force: every link is judged by them now. */
   'settings-changed': { readonly what: 'policy' | 'guards' | 'trust' | 'domains' }
   /** A link ends because one of its pairs may not go on under the settings of now. */

@@ -11,6 +11,7 @@ export const CHANNELS = {
   'link-closed': 's2s:link:close',
   'pair-authenticated': 's2s:link:pair',
   'link-reset': 's2s:link:reset',
+  'route-changed': 's2s:route',
   'settings-changed': 's2s:settings',
   'stanza-bounced': 's2s:stanza:bounced',
   warning: 's2s:warning'

@@ -39,6 +39,10 @@ const LINES: Lines = {
     if (pair.level === 'plain-dialback') logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
     else logger.info(fields, 'pair authenticated')
   },
+  'route-changed': (logger, { route }) => {
+    const { pair, state, stanzas, bytes, reason } = route
+    logger.debug({ ...pair, state, stanzas, bytes, ...(reason === undefined ? {} : { reason: reason.message }) }, 'route changed')
+  },
   'settings-changed': (logger, { what }) => logger.info({ what }, 'settings changed'),
   'link-reset': (logger, { link, error }) =>
     logger.warn({ link: link.id, direction: link.direction, ...aboutError(error) }, 'link may not go on'),
