@@ -37,7 +37,7 @@ export interface MochaRun {
   readonly timeout?: number
 }
 
-const CITATION = /\[((?:RFC|XEP|ENG|SEC)[A-Z0-9]*-[A-Za-z0-9.-]+)\]/g
+const CITATION = /\[((?:RFC|XEP|ENG|SEC|PROXY)[A-Z0-9]*-[A-Za-z0-9.-]+)\]/g
 
 export function citedIds(title: string): readonly string[] {
   return [...title.matchAll(CITATION)].map(match => match[1] ?? '')

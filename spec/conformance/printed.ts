@@ -1,19 +1,35 @@
 import type { Spec } from './citations.ts'
 import type { Statement } from './table.ts'
 
-/** The table for people: each section with its figures, then whatever is not simply covered. */
+const LABEL = 46
+
+/** The table for people: each § with its figures, then whatever is not simply covered. */
 export function printed(table: readonly Statement[], byId: ReadonlyMap<string, readonly Spec[]>): string {
   const lines: string[] = []
-  for (const section of new Set(table.map(row => row.section))) {
-    const rows = table.filter(row => row.section === section)
-    lines.push(`${section.padEnd(14)} ${figures(rows, byId)}`)
-    for (const row of rows) {
-      if (row.state !== 'covered') lines.push(`    ${row.state.padEnd(10)} ${row.id.padEnd(24)} ${row.reason ?? ''}`)
-      else if (!isCited(row, byId)) lines.push(`    ${'open'.padEnd(10)} ${row.id.padEnd(24)} ${row.statement}`)
-    }
+  for (const chapter of [...new Set(table.map(row => row.chapter))].sort((a, b) => a - b)) {
+    const rows = table.filter(row => row.chapter === chapter)
+    const label = `§${String(chapter).padStart(2)}  ${[...new Set(rows.map(row => row.section))].join(', ')}`
+    lines.push(`${label.padEnd(LABEL)} ${figures(rows, byId)}`, ...notCovered(rows), ...open(rows, byId))
   }
-  lines.push(`${'in all'.padEnd(14)} ${figures(table, byId)}`)
+  lines.push(`${'in all'.padEnd(LABEL)} ${figures(table, byId)}`)
   return lines.join('\n')
+}
+
+/** Deviations and plans: what shares a reason stands together. */
+function notCovered(rows: readonly Statement[]): readonly string[] {
+  const because = new Map<string, string[]>()
+  for (const { id, state, reason } of rows) {
+    if (state === 'covered') continue
+    const line = `    ${state.padEnd(10)} ${reason ?? ''}`
+    because.set(line, [...(because.get(line) ?? []), id])
+  }
+  return [...because].flatMap(([line, ids]) => [line, `               ${ids.join(' ')}`])
+}
+
+function open(rows: readonly Statement[], byId: ReadonlyMap<string, readonly Spec[]>): readonly string[] {
+  return rows
+    .filter(row => row.state === 'covered' && !isCited(row, byId))
+    .map(row => `    ${'open'.padEnd(10)} ${row.id.padEnd(24)} ${row.statement}`)
 }
 
 function figures(rows: readonly Statement[], byId: ReadonlyMap<string, readonly Spec[]>): string {

@@ -290,7 +290,7 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
     })
 
-    it('[XEP0220-2.6.2-a] is what another target has where dialback errors are not advertised', async () => {
+    it('[XEP0220-2.6.2-a] [RFC7712-4.4.2-a] is what another target has where dialback errors are not advertised', async () => {
       const peer = await live({}, { dialback: 'without-errors' })
       await expectDialled('a.example', 'c.example', undefined)
       await peer.expectNothing()
@@ -314,7 +314,7 @@ describe('multiplexing on a live outgoing link', () => {
       'nobody knows where': () => world.network.zone.fail('xmpp.c.example')
     }
     for (const [where, move] of Object.entries(ELSEWHERE))
-      it(`[XEP0220-2.6.2-a] is what another target has that is served ${where}`, async () => {
+      it(`[XEP0220-2.6.2-a] [RFC7712-4.4.2-a] is what another target has that is served ${where}`, async () => {
         const peer = await live()
         move()
         const failed = rejection(send('a.example', 'c.example', 'x'))
@@ -338,7 +338,7 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
     })
 
-    it('[XEP0220-2.6.2-a] is what a target has that the certificate of the stream does not name', async () => {
+    it('[XEP0220-2.6.2-a] [RFC7712-4.4.2-a] is what a target has that the certificate of the stream does not name', async () => {
       world.network.zone.server('d.example', { addresses: [ADDRESS] })
       const peer = await live({ policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) })
       await expectDialled('a.example', 'd.example', 'certificate-of-others')

@@ -107,7 +107,7 @@ const holds = (rows: readonly Row[], id: string): void => {
 
 describe('rules/multiplexing', () => {
   describe('which stream a pair may join', () => holds(STREAM, ''))
-  describe('another target', () => holds(TARGET, '[XEP0220-2.6.2-a] '))
+  describe('another target', () => holds(TARGET, '[XEP0220-2.6.2-a] [RFC7712-4.4.2-a] '))
   describe('what policy says of the new pair', () => holds(POLICY, ''))
   describe('no level is lowered for a connection saved', () => holds(LEVEL, ''))
 
