@@ -28,7 +28,13 @@ export interface Lab {
   /** Publishes where a domain listens for STARTTLS. */
   publish(name: string, port: number): void
   /** Starts the engine for {@link ENGINE}; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
-  engine(options?: { readonly credentials?: Credentials; readonly policy?: Policy; readonly bidi?: boolean }): Promise<Engine>
+  engine(options?: {
+    readonly credentials?: Credentials
+    readonly policy?: Policy
+    readonly bidi?: boolean
+    /** Hears every stanza as well. */
+    readonly hear?: (stanza: Stanza) => void
+  }): Promise<Engine>
   close(): Promise<void>
 }
 
@@ -77,6 +83,7 @@ interface EngineOptions {
   readonly credentials: Credentials
   readonly policy?: Policy
   readonly bidi?: boolean
+  readonly hear?: (stanza: Stanza) => void
   readonly dns: SocketAddress
   readonly authority: string
 }
@@ -85,11 +92,13 @@ async function startEngine({
   credentials,
   policy,
   bidi = false,
+  hear,
   dns,
   authority
 }: EngineOptions): Promise<Engine & { readonly port: number }> {
   const pending = new Map<string, (type: string | undefined) => void>()
   const onStanza = (stanza: Stanza): void => {
+    hear?.(stanza)
     if (stanza.type === 'get') void federation.send(answerTo(stanza))
     else pending.get(stanza.id ?? '')?.(stanza.type)
   }

@@ -160,7 +160,7 @@ unbound = {
 }
 ssl = { ${trust}; ${credentials(anyHost)} }
 s2s_direct_tls_ssl = { ${trust}; ${credentials(anyHost)} }
-modules_enabled = { "saslauth", "tls", "dialback", "disco", "ping", "admin_shell", "s2s_bidi", "smacks", "ledger" }
+modules_enabled = { "saslauth", "tls", "dialback", "disco", "ping", "admin_shell", "s2s_bidi", "smacks", "ledger", "echo" }
 ${SECURITY[variant]}
 ${Object.keys(hosts)
   .map(host => `VirtualHost "${host}"\n  ssl = { ${trust}; ${credentials(host)} }`)
