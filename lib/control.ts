@@ -7,7 +7,9 @@ import type { Credentials } from './model/plugs.ts'
 import type { Guard, Policy } from './model/policy.ts'
 import type { Trust } from './model/settings.ts'
 import type { Router } from './links/router.ts'
-import { areGuards, isPolicy, isTrust, unusable } from './option-checks.ts'
+import { isTrust } from './option-checks.ts'
+import { checkGuards, checkPolicy } from './policy/shape.ts'
+import { shown, wrong } from './rules/option-value.ts'
 import { firstFallen } from './streams/standing.ts'
 import type { LiveLink } from './streams/standing.ts'
 
@@ -24,13 +26,13 @@ export class Control {
   }
 
   setPolicy(policy: Policy | undefined): Promise<void> {
-    if (policy !== undefined) isPolicy(policy, 'policy')
+    if (policy !== undefined) checkPolicy(policy, 'policy')
     this.#server.change({ policy })
     return this.#judgeAll('policy')
   }
 
   setGuards(guards: readonly Guard[]): Promise<void> {
-    areGuards(guards, 'guards')
+    checkGuards(guards, 'guards')
     this.#server.change({ guards })
     return this.#judgeAll('guards')
   }
@@ -92,6 +94,6 @@ export class Control {
 
 function readName(name: string): Domain {
   const domain = typeof name === 'string' ? parseDomain(name) : undefined
-  if (domain === undefined) throw unusable('domain', `${JSON.stringify(name)} is not a domain name`)
+  if (domain === undefined) throw wrong('domain', 'a domain name', shown(name))
   return domain
 }

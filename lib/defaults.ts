@@ -65,3 +65,14 @@ export const DEFAULT_LIMITS: Limits = {
   /** What one core negotiates with TLS; after a restart a thousand pairs are back within five seconds. */
   dialsPerSecond: 200
 }
+
+/** RFC 6120 §13.12 forbids less than 10000 bytes; with less depth or fewer attributes no negotiation gets through. */
+const LEAST: Partial<Limits> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
+
+/** As deep as what comes can also be written again; comparing attributes costs their square. */
+const MOST: Partial<Limits> = { depth: 1_000, attributes: 1_000 }
+
+/** What a limit may be set to, for everybody who reads one. */
+export function limitBounds(limit: keyof Limits): { readonly least: number; readonly most: number } {
+  return { least: LEAST[limit] ?? 1, most: MOST[limit] ?? 2 ** 31 - 1 }
+}

@@ -29,6 +29,7 @@ import { ownAnswer } from './links/own-answers.ts'
 import { Pings } from './links/pings.ts'
 import { checkedPair, Router } from './links/router.ts'
 import { complete } from './policy/complete.ts'
+import { checkPolicy } from './policy/shape.ts'
 import type { LiveLink } from './streams/standing.ts'
 
 /** Wires the parts of one engine together. */
@@ -169,6 +170,7 @@ export class Engine implements Federation {
 
   async probe(pair: DomainPair, options: { readonly signal?: AbortSignal; readonly policy?: Policy } = {}): Promise<Report> {
     this.#mustRun()
+    if (options.policy !== undefined) checkPolicy(options.policy, 'probe: options.policy')
     const { policy, guards } = this.#server.rulebook()
     const rulebook = { policy: options.policy === undefined ? policy : complete(options.policy), guards }
     const { report, reached } = await this.#dialler.negotiate(

@@ -51,7 +51,11 @@ export interface Federation {
    * @throws FederationError `S2S_TIMEOUT` without an answer in `timeouts.ping`, or what `send` rejects with
    */
   ping(pair: DomainPair, options?: { readonly signal?: AbortSignal }): Promise<number>
-  /** Walks the ladder, keeps nothing, sends no stanza. Never rejects for what the remote did. */
+  /**
+   * Walks the ladder, keeps nothing, sends no stanza. Never rejects for what the remote did.
+   *
+   * @throws FederationError `S2S_CONFIG` for what is no policy
+   */
   probe(pair: DomainPair, options?: { readonly signal?: AbortSignal; readonly policy?: Policy }): Promise<Report>
   /** A connection accepted elsewhere; resolves when its stream has ended or been authenticated. */
   accept(connection: Duplex, about?: { readonly address?: string; readonly tls?: 'direct' }): Promise<Report>

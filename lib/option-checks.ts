@@ -1,117 +1,107 @@
-import { FederationError } from './errors.ts'
-
-type Check = (value: unknown, where: string) => void
-
-/** The error for an option that is not usable: it names the key. */
-export function unusable(where: string, problem: string): FederationError {
-  return new FederationError('S2S_CONFIG', { detail: `${where} ${problem}` })
-}
-
-/** @throws FederationError `S2S_CONFIG` naming the first key that is not known */
-export function checkKeys(given: object, known: Readonly<Record<string, unknown>>, where: string): void {
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(known, key)) throw unusable(`${where}.${key}`, `is not known; known are ${Object.keys(known).join(', ')}`)
-  }
-}
-
-/** An object that is not null; an array is none. */
-export function objectAt(value: unknown, where: string, what = 'an object'): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unusable(where, `has to be ${what}`)
-  // Any object may be read by any key: what is not there is undefined.
-  return value as Readonly<Record<string, unknown>>
-}
-
-export const isBoolean: Check = (value, where) => {
-  if (typeof value !== 'boolean') throw unusable(where, 'has to be true or false')
-}
-
-export const isFunction: Check = (value, where) => {
-  if (typeof value !== 'function') throw unusable(where, 'has to be a function')
-}
-
-/** Something that is plugged in: an object with these methods, its own or inherited. */
-export function hasMethods(...names: readonly string[]): Check {
-  return (value, where) => {
-    const plug = objectAt(value, where, `an object with ${names.join(', ')}`)
-    for (const name of names) if (typeof plug[name] !== 'function') throw unusable(`${where}.${name}`, 'has to be a function')
-  }
-}
-
-const texts: Check = (value, where) => {
-  if (!Array.isArray(value) || !value.every(each => typeof each === 'string')) throw unusable(where, 'has to be a list of texts')
-}
-
-const QUESTIONS = { admit: true, tls: true, certificate: true, minimumLevel: true } as const
-const POLICY = { kind: true, name: true, options: true, proofs: true, afterFailure: true, ...QUESTIONS } as const
-const GUARD = { kind: true, name: true, pins: true, plain: true, learn: true, ...QUESTIONS } as const
-
-function checkAnswers(value: unknown, where: string, known: Readonly<Record<string, true>>): Readonly<Record<string, unknown>> {
-  const given = objectAt(value, where)
-  // A class of the user's may have fields of its own; a literal with a misspelt question would silently not be asked.
-  if (Object.getPrototypeOf(given) === Object.prototype) checkKeys(given, known, where)
-  for (const key of Object.keys(known)) {
-    if (['kind', 'name', 'options'].includes(key) || given[key] === undefined) continue
-    isFunction(given[key], `${where}.${key}`)
-  }
-  return given
-}
-
-export const isPolicy: Check = (value, where) => {
-  const { kind } = checkAnswers(value, where, POLICY)
-  if (kind !== undefined && kind !== 'policy') throw unusable(where, 'is no policy; guards go into options.guards')
-}
-
-export const areGuards: Check = (value, where) => {
-  if (!Array.isArray(value)) throw unusable(where, 'has to be a list of guards')
-  for (const [index, each] of value.entries()) {
-    const { kind, name } = checkAnswers(each, `${where}[${index}]`, GUARD)
-    if (kind !== 'guard' || typeof name !== 'string')
-      throw unusable(`${where}[${index}]`, "is no guard: it lacks kind: 'guard' or its name")
-  }
-}
+import { readPatterns } from './rules/domain-patterns.ts'
+import {
+  areTexts,
+  checkKeys,
+  isBoolean,
+  isText,
+  kindOf,
+  objectAt,
+  oneOf,
+  shown,
+  unusable,
+  wholeNumber,
+  wrong
+} from './rules/option-value.ts'
+import type { Check } from './rules/option-value.ts'
 
 export const isTrust: Check = (value, where) => {
   const trust = objectAt(value, where)
-  checkKeys(trust, { default: true, also: true, forDomains: true }, where)
-  if (trust['default'] !== undefined && trust['default'] !== 'bundled' && trust['default'] !== 'system')
-    texts(trust['default'], `${where}.default`)
-  if (trust['also'] !== undefined) texts(trust['also'], `${where}.also`)
+  checkKeys(trust, ['default', 'also', 'forDomains'], where)
+  if (typeof trust['default'] === 'string') oneOf('bundled', 'system')(trust['default'], `${where}.default`)
+  else if (trust['default'] !== undefined) areTexts(trust['default'], `${where}.default`)
+  if (trust['also'] !== undefined) areTexts(trust['also'], `${where}.also`)
   if (trust['forDomains'] === undefined) return
-  if (!Array.isArray(trust['forDomains'])) throw unusable(`${where}.forDomains`, 'has to be a list of { patterns, ca, only }')
+  if (!Array.isArray(trust['forDomains']))
+    throw wrong(`${where}.forDomains`, 'a list of { patterns, ca, only }', shown(trust['forDomains']))
   for (const [index, each] of trust['forDomains'].entries()) {
     const at = `${where}.forDomains[${index}]`
     const entry = objectAt(each, at)
-    checkKeys(entry, { patterns: true, ca: true, only: true }, at)
-    texts(entry['patterns'], `${at}.patterns`)
-    texts(entry['ca'], `${at}.ca`)
+    checkKeys(entry, ['patterns', 'ca', 'only'], at)
+    readPatterns(entry['patterns'], `${at}.patterns`)
+    areTexts(entry['ca'], `${at}.ca`)
     if (entry['only'] !== undefined) isBoolean(entry['only'], `${at}.only`)
+  }
+}
+
+/** One place to listen. An empty host would be all addresses, which only leaving it out may be. */
+export const isListener: Check = (value, where) => {
+  const { host, port, tls } = endpointAt(value, where)
+  if (host !== undefined) isText(host, `${where}.host`)
+  wholeNumber(0, 65_535)(port, `${where}.port`)
+  isTlsKind(tls, `${where}.tls`)
+}
+
+export const isOverride: Check = (value, where) => {
+  const { host, port, tls } = endpointAt(value, where)
+  isText(host, `${where}.host`)
+  if (port !== undefined) wholeNumber(1, 65_535)(port, `${where}.port`)
+  isTlsKind(tls, `${where}.tls`)
+}
+
+function endpointAt(value: unknown, where: string): { readonly host?: unknown; readonly port?: unknown; readonly tls?: unknown } {
+  const endpoint = objectAt(value, where, '{ host, port, tls }')
+  checkKeys(endpoint, ['host', 'port', 'tls'], where)
+  return endpoint
+}
+
+const isTlsKind: Check = (value, where) => {
+  if (value !== undefined) oneOf('starttls', 'direct')(value, where)
+}
+
+export const isPassword: Check = (value, where) => {
+  const password = objectAt(value, where, '{ username, password }')
+  checkKeys(password, ['username', 'password'], where)
+  for (const field of ['username', 'password']) {
+    const text = password[field]
+    if (typeof text !== 'string' || text === '') throw wrong(`${where}.${field}`, 'text', text === '' ? 'empty' : kindOf(text))
+    if (text.includes('\0')) throw unusable(`${where}.${field}`, 'has to be text without NUL')
   }
 }
 
 export const areDomains: Check = (value, where) => {
   const domains = objectAt(value, where, 'an object from domain to credentials, or a KeyStore')
-  if (typeof domains['credentialsFor'] === 'function') return texts(domains['domains'], `${where}.domains`)
+  if (typeof domains['credentialsFor'] === 'function') return areTexts(domains['domains'], `${where}.domains`)
   if (Object.keys(domains).length === 0) throw unusable(where, 'names no domain')
-  for (const [name, each] of Object.entries(domains)) {
-    if (each === undefined) continue
-    const at = `${where}[${JSON.stringify(name)}]`
-    const credentials = objectAt(each, at, '{ key, cert }, or undefined for a domain without a certificate')
-    checkKeys(credentials, { key: true, cert: true, passphrase: true }, at)
-    for (const part of ['key', 'cert']) {
-      if (typeof credentials[part] !== 'string' && !Buffer.isBuffer(credentials[part]))
-        throw unusable(`${at}.${part}`, 'has to be PEM, text or a Buffer')
-    }
+  for (const [name, each] of Object.entries(domains)) if (each !== undefined) isCredentials(each, `${where}[${JSON.stringify(name)}]`)
+}
+
+/** What was given is never shown: it may be the key. */
+const isCredentials: Check = (value, where) => {
+  const credentials = objectAt(value, where, '{ key, cert }, or undefined for a domain without a certificate')
+  checkKeys(credentials, ['key', 'cert', 'passphrase'], where)
+  for (const part of ['key', 'cert']) {
+    if (!isTextOrBuffer(credentials[part])) throw wrong(`${where}.${part}`, 'PEM, text or a Buffer', kindOf(credentials[part]))
   }
+  const { passphrase } = credentials
+  if (passphrase !== undefined && typeof passphrase !== 'string') throw wrong(`${where}.passphrase`, 'text', kindOf(passphrase))
 }
 
 /** At least 32 bytes each (XEP-0185 §3). */
 export const isDialbackSecret: Check = (value, where) => {
   const secret = objectAt(value, where, '{ current, accepted }')
-  checkKeys(secret, { current: true, accepted: true }, where)
+  checkKeys(secret, ['current', 'accepted'], where)
   const accepted: unknown = secret['accepted'] === undefined ? [] : secret['accepted']
-  if (!Array.isArray(accepted)) throw unusable(`${where}.accepted`, 'has to be a list')
-  for (const each of [secret['current'], ...(accepted as readonly unknown[])]) {
-    if (typeof each !== 'string' && !Buffer.isBuffer(each)) throw unusable(where, 'has to hold text or Buffers')
-    if (Buffer.byteLength(each) < 32) throw unusable(where, 'has to be at least 32 bytes long')
-  }
+  if (!Array.isArray(accepted)) throw wrong(`${where}.accepted`, 'a list', kindOf(accepted))
+  isSecret(secret['current'], `${where}.current`)
+  for (const [index, each] of accepted.entries()) isSecret(each, `${where}.accepted[${index}]`)
+}
+
+const isSecret: Check = (value, where) => {
+  if (!isTextOrBuffer(value)) throw wrong(where, 'text or a Buffer', kindOf(value))
+  const length = Buffer.byteLength(value)
+  if (length < 32) throw wrong(where, 'at least 32 bytes long', String(length))
+}
+
+function isTextOrBuffer(value: unknown): value is string | Buffer {
+  return typeof value === 'string' || Buffer.isBuffer(value)
 }

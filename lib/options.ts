@@ -1,18 +1,6 @@
 import { FederationError } from './errors.ts'
-import {
-  areDomains,
-  areGuards,
-  checkKeys,
-  hasMethods,
-  isBoolean,
-  isDialbackSecret,
-  isFunction,
-  isPolicy,
-  isTrust,
-  objectAt,
-  unusable
-} from './option-checks.ts'
-import { DEFAULT_LIMITS, DEFAULT_TIMEOUTS, EXTENSIONS } from './defaults.ts'
+import { areDomains, isDialbackSecret, isListener, isOverride, isPassword, isTrust } from './option-checks.ts'
+import { DEFAULT_LIMITS, DEFAULT_TIMEOUTS, EXTENSIONS, limitBounds } from './defaults.ts'
 import { domain } from './model/domain.ts'
 import type { Domain } from './model/domain.ts'
 import type { Link } from './model/link.ts'
@@ -21,8 +9,22 @@ import type { Guard, Policy } from './model/policy.ts'
 import type { PairStatus } from './model/report.ts'
 import type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 import type { Stanza } from './model/stanza.ts'
+import { checkGuards, checkPolicy } from './policy/shape.ts'
 import { readPatterns } from './rules/domain-patterns.ts'
 import type { DomainPatterns } from './rules/domain-patterns.ts'
+import {
+  checkKeys,
+  hasMethods,
+  isBoolean,
+  isFunction,
+  isText,
+  objectAt,
+  shown,
+  unusable,
+  wholeNumber,
+  wrong
+} from './rules/option-value.ts'
+import type { Check } from './rules/option-value.ts'
 
 /** Where a delivered stanza came in. */
 export interface StanzaContext {
@@ -73,21 +75,15 @@ export interface FederationOptions {
   readonly random?: () => number
 }
 
-const LEAST: Partial<Record<keyof Limits, number>> = { stanzaBytes: 10_000, preAuthBytes: 10_000, depth: 8, attributes: 16 }
-
-type Check = (value: unknown, where: string) => void
 const elsewhere: Check = () => undefined
-const isText: Check = (value, where) => {
-  if (typeof value !== 'string') throw unusable(where, 'has to be text')
-}
 
 /** What each option has to be; those that are read below are checked there. */
 const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
   domains: areDomains,
   defaultDomain: isText,
   onStanza: isFunction,
-  policy: isPolicy,
-  guards: areGuards,
+  policy: checkPolicy,
+  guards: checkGuards,
   trust: isTrust,
   listen: elsewhere,
   overrides: elsewhere,
@@ -108,9 +104,6 @@ const CHECKS: Readonly<Record<keyof FederationOptions, Check>> = {
   random: isFunction
 }
 
-/** As deep as what comes can also be written again; comparing attributes costs their square. */
-const MOST: Partial<Record<keyof Limits, number>> = { depth: 1_000, attributes: 1_000 }
-
 /** Options after checking, with every default in place. */
 export interface Settings {
   readonly extensions: Extensions
@@ -129,25 +122,19 @@ export interface Settings {
  */
 export function settingsFrom(options: FederationOptions): Settings {
   const given = objectAt(options, 'options')
-  checkKeys(given, CHECKS, 'options')
+  checkKeys(given, Object.keys(CHECKS), 'options')
   for (const key of ['onStanza', 'domains']) if (given[key] === undefined) throw bad(key, 'is missing')
   for (const [key, check] of Object.entries(CHECKS)) {
     if (given[key] !== undefined) check(given[key], `options.${key}`)
   }
   return {
     extensions: switches(options.extensions),
-    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => 1),
-    limits: numbers(
-      'limits',
-      options.limits,
-      DEFAULT_LIMITS,
-      key => LEAST[key] ?? 1,
-      key => MOST[key] ?? 2 ** 31 - 1
-    ),
+    timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => ({ least: 1, most: Number.MAX_SAFE_INTEGER })),
+    limits: numbers('limits', options.limits, DEFAULT_LIMITS, limitBounds),
     listen: listeners(options.listen),
-    coveredSenders: patternsAt('options.coveredSenders', options.coveredSenders ?? []),
-    overrides: byDomain('overrides', options.overrides, checkOverride),
-    passwords: byDomain('passwords', options.passwords, checkPassword)
+    coveredSenders: readPatterns(options.coveredSenders === undefined ? [] : options.coveredSenders, 'options.coveredSenders'),
+    overrides: byDomain('overrides', options.overrides, isOverride),
+    passwords: byDomain('passwords', options.passwords, isPassword)
   }
 }
 
@@ -159,63 +146,45 @@ function numbers<T extends { readonly [K in keyof T]: number }>(
   name: string,
   given: Partial<T> | undefined,
   defaults: T,
-  least: (key: keyof T) => number,
-  most: (key: keyof T) => number = () => Number.MAX_SAFE_INTEGER
+  bounds: (key: keyof T) => { readonly least: number; readonly most: number }
 ): T {
   if (given === undefined) return defaults
   objectAt(given, `options.${name}`)
-  checkKeys(given, Object.fromEntries(Object.keys(defaults).map(key => [key, true as const])), `options.${name}`)
+  checkKeys(given, Object.keys(defaults), `options.${name}`)
   const merged = { ...defaults }
   for (const key of Object.keys(defaults) as (keyof T & string)[]) {
     const value = given[key]
     if (value === undefined) continue
-    if (!Number.isSafeInteger(value) || value < least(key))
-      throw bad(`${name}.${key}`, `is ${String(value)}; it has to be a whole number of at least ${least(key)}`)
-    if (value > most(key)) throw bad(`${name}.${key}`, `is ${value}; it may be at most ${most(key)}`)
+    const { least, most } = bounds(key)
+    wholeNumber(least, most)(value, `options.${name}.${key}`)
     merged[key] = value
   }
   return merged
 }
 
 function switches(given: Partial<Extensions> = {}): Extensions {
-  checkKeys(objectAt(given, 'options.extensions'), { ...EXTENSIONS }, 'options.extensions')
+  checkKeys(objectAt(given, 'options.extensions'), Object.keys(EXTENSIONS), 'options.extensions')
   for (const [key, value] of Object.entries(given)) isBoolean(value, `options.extensions.${key}`)
   const { streamManagement = true, resumption = streamManagement } = given
   if (resumption && !streamManagement) throw bad('extensions.resumption', 'needs extensions.streamManagement')
   return { ...EXTENSIONS, ...given, resumption }
 }
 
-function patternsAt(where: string, patterns: readonly string[]): DomainPatterns {
-  try {
-    return readPatterns(patterns)
-  } catch (cause) {
-    throw unusable(where, FederationError.from(cause).detail ?? 'has to be a list of domain patterns')
-  }
-}
-
 function listeners(given: FederationOptions['listen']): Settings['listen'] {
   if (given === false) return []
   const all: unknown = given === undefined ? [{ port: 5269 }] : given
-  if (!Array.isArray(all)) throw bad('listen', 'has to be a list of { host, port, tls }, or false')
+  if (!Array.isArray(all)) throw wrong('options.listen', 'a list of { host, port, tls }, or false', shown(all))
   return all.map((each: ListenOptions, index) => {
-    objectAt(each, `options.listen[${index}]`)
-    checkKeys(each, { host: true, port: true, tls: true }, `options.listen[${index}]`)
-    if (!Number.isInteger(each.port) || each.port < 0 || each.port > 65535) throw bad(`listen[${index}].port`, 'has to be a port number')
-    if (!isTlsKind(each.tls)) throw bad(`listen[${index}].tls`, "has to be 'starttls' or 'direct'")
+    isListener(each, `options.listen[${index}]`)
     return { ...each, tls: each.tls ?? 'starttls' }
   })
 }
 
-function byDomain<T extends object>(
-  key: string,
-  given: Readonly<Record<string, T>> | undefined,
-  check: (value: T, where: string) => void
-): ReadonlyMap<Domain, T> {
+function byDomain<T extends object>(key: string, given: Readonly<Record<string, T>> | undefined, check: Check): ReadonlyMap<Domain, T> {
   const map = new Map<Domain, T>()
   if (given !== undefined) objectAt(given, `options.${key}`)
   for (const [name, value] of Object.entries(given ?? {})) {
-    objectAt(value, `options.${key}[${JSON.stringify(name)}]`)
-    check(value, `${key}[${JSON.stringify(name)}]`)
+    check(value, `options.${key}[${JSON.stringify(name)}]`)
     const canonical = hostedName(name, key)
     if (map.has(canonical)) throw bad(key, `names ${canonical} twice`)
     map.set(canonical, value)
@@ -228,25 +197,5 @@ function hostedName(name: string, key: string): Domain {
     return domain(name)
   } catch (cause) {
     throw new FederationError('S2S_CONFIG', { detail: `options.${key} names ${JSON.stringify(name)}, which is not a domain`, cause })
-  }
-}
-
-function checkOverride(value: Override, where: string): void {
-  checkKeys(value, { host: true, port: true, tls: true }, `options.${where}`)
-  if (typeof value.host !== 'string' || value.host === '') throw bad(`${where}.host`, 'is missing')
-  if (value.port !== undefined && (!Number.isInteger(value.port) || value.port < 1 || value.port > 65535))
-    throw bad(`${where}.port`, 'has to be a port number')
-  if (!isTlsKind(value.tls)) throw bad(`${where}.tls`, "has to be 'starttls' or 'direct'")
-}
-
-function isTlsKind(value: unknown): boolean {
-  return value === undefined || value === 'starttls' || value === 'direct'
-}
-
-function checkPassword(value: Password, where: string): void {
-  checkKeys(value, { username: true, password: true }, `options.${where}`)
-  for (const field of ['username', 'password'] as const) {
-    const text: unknown = value[field]
-    if (typeof text !== 'string' || text === '' || text.includes('\0')) throw bad(`${where}.${field}`, 'has to be text without NUL')
   }
 }

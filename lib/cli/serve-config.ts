@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
 import { allowOnly, block, DEFAULT_LIMITS, dnsResolver, domain, forDomains, layer, pin, ratchet, systemResolver } from '../index.ts'
 import type { Credentials, FederationOptions, Guard, LadderOptions, Limits, Policy, Resolver, Trust } from '../index.ts'
+import { limitBounds } from '../defaults.ts'
+import { readPatterns } from '../rules/domain-patterns.ts'
 import { readCredentials } from '../transport/credentials.ts'
 import { usageError } from './command.ts'
 import { readNamedFile } from './files.ts'
@@ -122,8 +124,7 @@ function trustWith(file: Read<string>): Read<Trust> {
 
 const patterns: Read<readonly string[]> = (value, path) => {
   const written = listOf(text)(value, path)
-  // Whoever is given bad patterns says so; a guard is the cheapest of them.
-  blaming(path, () => block(written))
+  readPatterns(written, path)
   return written
 }
 
@@ -170,5 +171,9 @@ const guard: Read<Guard> = (value, path) => {
 
 const limitsReader: Read<Partial<Limits>> = (value, path) => {
   const keys = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]
-  return shapeOf(Object.fromEntries(keys.map(key => [key, optional(whole(1, Number.MAX_SAFE_INTEGER))] as const)))(value, path)
+  const fields = keys.map(key => {
+    const { least, most } = limitBounds(key)
+    return [key, optional(whole(least, most))] as const
+  })
+  return shapeOf(Object.fromEntries(fields))(value, path)
 }

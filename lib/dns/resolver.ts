@@ -1,6 +1,7 @@
 import type { Answer } from 'dns-packet'
 import { FederationError } from '../errors.ts'
 import type { Clock, DnsAnswer, HostAddress, Resolver, SrvRecord } from '../model/plugs.ts'
+import { checkKeys, hasMethods, isBoolean, objectAt } from '../rules/option-value.ts'
 import { addressesOfBoth } from './addresses.ts'
 import { askServer } from './ask.ts'
 import { AnswerCache } from './cache.ts'
@@ -13,6 +14,7 @@ import { formatServer, readServers } from './servers.ts'
 import type { Server } from './servers.ts'
 import { systemClock } from './system-clock.ts'
 
+/** What {@link dnsResolver} takes. */
 export interface DnsResolverOptions {
   /** Addresses with or without a port. Default: the servers of the operating system. */
   readonly servers?: readonly string[]
@@ -32,10 +34,14 @@ const MOST_ALIASES = 8
  *
  * Lookups reject with `S2S_DNS_FAILED`, or with the reason of their signal; a lookup that fails is never "none".
  *
- * @throws FederationError `S2S_CONFIG` for a server that is none
+ * @throws FederationError `S2S_CONFIG` for an option that is not usable, such as a server that is none
  */
 export function dnsResolver(options: DnsResolverOptions = {}): Resolver {
-  const lookups = new Lookups(readServers(options.servers), options.trustAd ?? false, options.clock ?? systemClock)
+  checkKeys(objectAt(options, 'dnsResolver: options'), ['servers', 'trustAd', 'clock'], 'dnsResolver: options')
+  const { servers, trustAd = false, clock = systemClock } = options
+  isBoolean(trustAd, 'dnsResolver: options.trustAd')
+  hasMethods('now', 'setTimeout')(clock, 'dnsResolver: options.clock')
+  const lookups = new Lookups(readServers(servers, 'dnsResolver: options.servers'), trustAd, clock)
   const srv = new AnswersOf(lookups, 'SRV', srvRecord)
   const four = new AnswersOf(lookups, 'A', addressRecord(4))
   const six = new AnswersOf(lookups, 'AAAA', addressRecord(6))

@@ -2,9 +2,11 @@ import { promises as dns } from 'node:dns'
 import { FederationError } from '../errors.ts'
 import { abortReason } from '../model/aborted.ts'
 import type { DnsAnswer, HostAddress, Resolver, SrvRecord } from '../model/plugs.ts'
+import { checkKeys, objectAt } from '../rules/option-value.ts'
 import { isQueryName } from './question.ts'
 import { formatServer, readServers } from './servers.ts'
 
+/** What {@link systemResolver} takes. */
 export interface SystemResolverOptions {
   /** Whom c-ares asks for SRV records, `198.51.100.53` or `198.51.100.53:5353`. Default: the servers of the operating system. */
   readonly servers?: readonly string[]
@@ -17,10 +19,12 @@ export interface SystemResolverOptions {
  * Lookups reject with `S2S_DNS_FAILED`, or with the reason of their signal. getaddrinfo cannot be called off: its answer is not
  * waited for any more.
  *
- * @throws FederationError `S2S_CONFIG` for a server that is none
+ * @throws FederationError `S2S_CONFIG` for an option that is not usable, such as a server that is none
  */
-export function systemResolver({ servers }: SystemResolverOptions = {}): Resolver {
-  const asked = servers === undefined ? undefined : readServers(servers).map(formatServer)
+export function systemResolver(options: SystemResolverOptions = {}): Resolver {
+  checkKeys(objectAt(options, 'systemResolver: options'), ['servers'], 'systemResolver: options')
+  const { servers } = options
+  const asked = servers === undefined ? undefined : readServers(servers, 'systemResolver: options.servers').map(formatServer)
   return { srv: (name, { signal }) => resolveSrv(name, asked, signal), addresses: resolveAddresses }
 }
 

@@ -42,7 +42,7 @@ export class Judge {
    */
   reload(trust: Trust): void {
     const scopes = (trust.forDomains ?? []).map(({ patterns, ca, only }, at) => ({
-      patterns: readPatterns(patterns),
+      patterns: readPatterns(patterns, `trust.forDomains[${at}].patterns`),
       anchors: new Anchors(readPems(ca, `trust.forDomains[${at}].ca`)),
       only: only === true
     }))

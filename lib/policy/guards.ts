@@ -1,9 +1,9 @@
-import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { Guard, Peer, Pin } from '../model/policy.ts'
 import { readPatterns } from '../rules/domain-patterns.ts'
+import { checkKeys, objectAt, shown, unusable, wrong } from '../rules/option-value.ts'
 import { matchesPin } from '../rules/pins.ts'
-import { forDomains } from './layer.ts'
+import { scopedGuard } from './layer.ts'
 
 /**
  * Holds remote domains to certificates: TLS required, one of these certificates (SHA-256 of the leaf or of its key, hex) and no
@@ -12,8 +12,7 @@ import { forDomains } from './layer.ts'
  * @throws FederationError `S2S_CONFIG` for a bad pattern, for no pin, and for a pin that is no SHA-256 digest
  */
 export function pin(patterns: readonly string[], pins: readonly Pin[]): Guard {
-  if (pins.length === 0) throw new FederationError('S2S_CONFIG', { detail: 'pin needs at least one pin; to refuse a domain, block it' })
-  const digests = pins.map(readPin)
+  const digests = readPins(pins)
   const isPinned = (verdict: CertificateVerdict): boolean => digests.some(each => matchesPin(verdict, each))
   const guard: Guard = {
     kind: 'guard',
@@ -26,22 +25,28 @@ export function pin(patterns: readonly string[], pins: readonly Pin[]): Guard {
     },
     plain: () => ({ answer: 'refuse', because: 'the certificate is pinned' })
   }
-  return forDomains(patterns, guard)
+  return scopedGuard(readPatterns(patterns, 'pin: patterns'), guard)
 }
 
 const SHA256 = /^[0-9a-f]{64}$/
 
-function readPin(given: Pin): Pin {
-  const keys = Object.entries(given).filter(([, value]) => value !== undefined)
-  if (keys.length === 0) throw new FederationError('S2S_CONFIG', { detail: 'a pin needs leaf256 or spki256' })
-  return Object.fromEntries(keys.map(([key, value]) => [key, readDigest(key, value)]))
+function readPins(given: unknown): readonly Pin[] {
+  if (!Array.isArray(given)) throw wrong('pin: pins', 'a list of pins', shown(given))
+  if (given.length === 0) throw unusable('pin: pins', 'is empty; to refuse a domain, block it')
+  return given.map((each: unknown, index) => readPin(each, `pin: pins[${index}]`))
 }
 
-function readDigest(key: string, value: unknown): string {
-  if (key !== 'leaf256' && key !== 'spki256')
-    throw new FederationError('S2S_CONFIG', { detail: `a pin has leaf256 or spki256, not ${JSON.stringify(key)}` })
+function readPin(given: unknown, where: string): Pin {
+  const pin = objectAt(given, where, '{ leaf256 } or { spki256 }')
+  checkKeys(pin, ['leaf256', 'spki256'], where)
+  const digests = Object.entries(pin).filter(([, value]) => value !== undefined)
+  if (digests.length === 0) throw unusable(where, 'has to have leaf256 or spki256')
+  return Object.fromEntries(digests.map(([key, value]) => [key, readDigest(value, `${where}.${key}`)]))
+}
+
+function readDigest(value: unknown, where: string): string {
   const digest = typeof value === 'string' ? value.replaceAll(':', '').toLowerCase() : ''
-  if (!SHA256.test(digest)) throw new FederationError('S2S_CONFIG', { detail: `${key} must be a SHA-256 digest: 64 hexadecimal digits` })
+  if (!SHA256.test(digest)) throw wrong(where, 'a SHA-256 digest, 64 hexadecimal digits', shown(value))
   return digest
 }
 
@@ -52,7 +57,7 @@ function readDigest(key: string, value: unknown): string {
  */
 export function block(patterns: readonly string[]): Guard {
   const guard: Guard = { kind: 'guard', name: 'block', admit: () => ({ answer: 'refuse', because: 'the domain is blocked' }) }
-  return forDomains(patterns, guard)
+  return scopedGuard(readPatterns(patterns, 'block: patterns'), guard)
 }
 
 /**
@@ -61,7 +66,7 @@ export function block(patterns: readonly string[]): Guard {
  * @throws FederationError `S2S_CONFIG` for a bad pattern
  */
 export function allowOnly(patterns: readonly string[]): Guard {
-  const domains = readPatterns(patterns)
+  const domains = readPatterns(patterns, 'allowOnly: patterns')
   const isAllowed = (peer: Peer): boolean => peer.remote === undefined || domains.matches(peer.remote)
   return Object.freeze({
     kind: 'guard' as const,

@@ -1,20 +1,21 @@
-import { FederationError } from '../errors.ts'
 import type { Guard, LadderOptions, Peer, Policy } from '../model/policy.ts'
 import { isThenable } from '../rules/answers.ts'
 import { readPatterns } from '../rules/domain-patterns.ts'
 import type { DomainPatterns } from '../rules/domain-patterns.ts'
 import { answersAll, changedPolicy, layersOf, rememberMaking } from '../rules/layers.ts'
+import { objectAt, unusable } from '../rules/option-value.ts'
+import { checkGuard, checkPolicy } from './shape.ts'
 
 /**
  * Several policies as one: the first that answers a question wins. Overrides go first; a preset answers everything and goes last.
  * Where no layer is a preset, the default preset answers the rest.
  *
- * @throws FederationError `S2S_CONFIG` without a policy, or for a guard among them: guards have their own option
+ * @throws FederationError `S2S_CONFIG` without a policy, and for what is none, such as a guard: guards have their own option
  */
 export function layer(...policies: readonly Policy[]): Policy {
-  for (const policy of policies) checkPolicy(policy)
+  for (const [index, policy] of policies.entries()) checkPolicy(policy, `layer: policies[${index}]`)
   const [first, ...others] = policies
-  if (first === undefined) throw new FederationError('S2S_CONFIG', { detail: 'layer needs at least one policy' })
+  if (first === undefined) throw unusable('layer: policies', 'is empty: there has to be at least one')
   if (others.length === 0) return first
   const layers = policies.flatMap(layersOf)
   const layered = Object.freeze({
@@ -23,11 +24,6 @@ export function layer(...policies: readonly Policy[]): Policy {
     ...firstOf(layers)
   })
   return rememberMaking(layered, { layers, answersAll: policies.some(answersAll), changed: change => changedLayers(policies, change) })
-}
-
-function checkPolicy(policy: Policy | Guard): void {
-  if (policy.kind === 'guard')
-    throw new FederationError('S2S_CONFIG', { detail: `${policy.name} is a guard: it goes into guards, not into layer` })
 }
 
 /** The layers as one object that can be asked without the library: each question of each layer, in order. */
@@ -75,10 +71,12 @@ export function forDomains(patterns: readonly string[], guard: Guard): Guard
  * While an incoming peer has not named itself, a scoped policy answers nothing, and a scoped guard objects only where its patterns
  * have `*`. Nothing is lost by that: nobody is accepted without a name, and with the name every question is asked again.
  *
- * @throws FederationError `S2S_CONFIG` for a bad pattern
+ * @throws FederationError `S2S_CONFIG` for a bad pattern, and for what is neither policy nor guard
  */
 export function forDomains(patterns: readonly string[], scoped: Policy | Guard): Policy | Guard {
-  const domains = readPatterns(patterns)
+  const domains = readPatterns(patterns, 'forDomains: patterns')
+  if (objectAt(scoped, 'forDomains: policy', 'a policy or a guard')['kind'] === 'guard') checkGuard(scoped, 'forDomains: guard')
+  else checkPolicy(scoped, 'forDomains: policy')
   return scoped.kind === 'guard' ? scopedGuard(domains, scoped) : scopedPolicy(domains, patterns, scoped)
 }
 
@@ -109,7 +107,8 @@ function scopedLayer(isMeant: (peer: Peer) => boolean, policy: Policy): Policy {
   } satisfies Policy)
 }
 
-function scopedGuard(domains: DomainPatterns, guard: Guard): Guard {
+/** A guard for the domains that the patterns name, and for nobody else. */
+export function scopedGuard(domains: DomainPatterns, guard: Guard): Guard {
   const isMeant = (peer: Peer): boolean => (peer.remote === undefined ? domains.everybody : domains.matches(peer.remote))
   return Object.freeze({
     kind: 'guard' as const,

@@ -1,6 +1,7 @@
 import { FederationError } from '../errors.ts'
 import { LEVELS } from '../model/level.ts'
 import type { LadderOptions } from '../model/policy.ts'
+import { objectAt, shown } from '../rules/option-value.ts'
 
 /** Every option with the values it takes. */
 const VALUES: { readonly [K in keyof LadderOptions]-?: readonly LadderOptions[K][] } = {
@@ -25,7 +26,7 @@ export function readOptions(
   defaults: Required<LadderOptions>,
   allowed: readonly string[] = Object.keys(VALUES)
 ): Required<LadderOptions> {
-  const entries = Object.entries(given).filter(([, value]) => value !== undefined)
+  const entries = Object.entries(objectAt(given, `${preset}: options`)).filter(([, value]) => value !== undefined)
   for (const [key, value] of entries) checkOption(preset, key, value, allowed)
   return { ...defaults, ...Object.fromEntries(entries) }
 }
@@ -38,6 +39,6 @@ function checkOption(preset: string, key: string, value: unknown, allowed: reado
     throw new FederationError('S2S_CONFIG', { detail: `${preset} has no option ${JSON.stringify(key)}; it takes ${allowed.join(', ')}` })
   if (values.includes(value)) return
   throw new FederationError('S2S_CONFIG', {
-    detail: `${preset}: ${key} must be one of ${values.map(String).join(', ')}, not ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`
+    detail: `${preset}: ${key} must be one of ${values.map(String).join(', ')}, not ${shown(value)}`
   })
 }

@@ -1,9 +1,9 @@
-import { FederationError } from '../errors.ts'
 import type { Domain } from '../model/domain.ts'
 import { strongest } from '../model/level.ts'
 import type { Direction, SecurityLevel } from '../model/level.ts'
 import type { Guard, Peer } from '../model/policy.ts'
 import type { PairStatus } from '../model/report.ts'
+import { checkKeys, hasMethods, objectAt, oneOf } from '../rules/option-value.ts'
 
 /** Where a {@link ratchet} keeps the best level that each remote domain was seen at, in each direction. A file or a table outlives a restart. */
 export interface RatchetMemory {
@@ -56,13 +56,10 @@ export function ratchet(options: RatchetOptions = {}): Guard {
 const MOST = 100_000
 
 function checked(options: RatchetOptions): Required<RatchetOptions> {
-  const unknown = Object.keys(options).find(key => key !== 'hold' && key !== 'memory')
-  if (unknown !== undefined)
-    throw new FederationError('S2S_CONFIG', { detail: `ratchet has hold and memory, not ${JSON.stringify(unknown)}` })
+  checkKeys(objectAt(options, 'ratchet: options'), ['hold', 'memory'], 'ratchet: options')
   const { hold = 'encryption', memory = inProcess() } = options
-  if (!['encryption', 'level'].includes(hold)) throw new FederationError('S2S_CONFIG', { detail: "ratchet holds 'encryption' or 'level'" })
-  if (typeof memory.get !== 'function' || typeof memory.set !== 'function')
-    throw new FederationError('S2S_CONFIG', { detail: 'the memory of a ratchet has get and set' })
+  oneOf('encryption', 'level')(hold, 'ratchet: options.hold')
+  hasMethods('get', 'set')(memory, 'ratchet: options.memory')
   return { hold, memory }
 }
 

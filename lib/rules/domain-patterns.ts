@@ -1,6 +1,6 @@
-import { FederationError } from '../errors.ts'
 import { parseDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
+import { shown, unusable, wrong } from './option-value.ts'
 
 /** A list of patterns, read once: whether it names a domain, and whether it names everybody. */
 export interface DomainPatterns {
@@ -12,21 +12,20 @@ export interface DomainPatterns {
  * Reads patterns over domains: `capulet.example` is that domain alone, `*.capulet.example` every domain below it at any depth
  * but not itself, `*` every domain.
  *
+ * @param where - what the list is called where it was given, for the message
  * @throws FederationError `S2S_CONFIG` naming the pattern that is none of these
  */
-export function readPatterns(patterns: readonly string[]): DomainPatterns {
+export function readPatterns(patterns: unknown, where = 'patterns'): DomainPatterns {
   // JavaScript lets a single text through, which would be read letter by letter: a block that blocks nobody.
-  const given: unknown = patterns
-  if (!Array.isArray(given) || !given.every(each => typeof each === 'string'))
-    throw new FederationError('S2S_CONFIG', { detail: 'domain patterns have to be a list of texts' })
+  if (!Array.isArray(patterns)) throw wrong(where, 'a list of domain patterns', shown(patterns))
   const exact = new Set<string>()
   const below: string[] = []
-  for (const pattern of patterns) {
+  for (const [index, pattern] of (patterns as readonly unknown[]).entries()) {
     if (pattern === '*') continue
-    const isBelow = pattern.startsWith('*.')
-    const name = parseDomain(isBelow ? pattern.slice(2) : pattern)
+    const isBelow = typeof pattern === 'string' && pattern.startsWith('*.')
+    const name = typeof pattern === 'string' ? parseDomain(isBelow ? pattern.slice(2) : pattern) : undefined
     if (name === undefined)
-      throw new FederationError('S2S_CONFIG', { detail: `${JSON.stringify(pattern)} is no domain pattern: a domain, *.domain or *` })
+      throw unusable(`${where}[${index}]`, `is ${shown(pattern)}, which is no domain pattern: a domain, *.domain or *`)
     if (isBelow) below.push(`.${name}`)
     else exact.add(name)
   }

@@ -132,7 +132,7 @@ describe('the config file of serve', () => {
     [{ ...base, policy: { preset: 'openfire36', options: { external: true } } }, /^policy\.options: openfire36 has no option "external"/],
     [
       { ...base, policy: { preset: 'ladder', forDomains: [{ patterns: ['*.*'], preset: 'strict' }] } },
-      /^policy\.forDomains\[0\]\.patterns: "\*\.\*" is no domain pattern/
+      /^policy\.forDomains\[0\]\.patterns\[0\] is "\*\.\*", which is no domain pattern/
     ],
     [
       { ...base, guards: [{ kind: 'allow', patterns: [] }] },
@@ -147,7 +147,11 @@ describe('the config file of serve', () => {
     [{ ...base, overrides: { 'b.example': { port: 1 } } }, /^overrides\["b\.example"\]\.host is missing$/],
     [{ ...base, overrides: { 'b..example': { host: 'x' } } }, /^overrides\["b\.\.example"\]: .*is not a domain name$/],
     [{ ...base, limits: { stanzas: 1 } }, /^limits\.stanzas is not known; known are stanzaBytes, /],
-    [{ ...base, limits: { depth: 0 } }, /^limits\.depth has to be a whole number from 1 to /],
+    [{ ...base, limits: { depth: 7 } }, /^limits\.depth has to be a whole number from 8 to 1000, not 7$/],
+    [{ ...base, limits: { attributes: 1_001 } }, /^limits\.attributes has to be a whole number from 16 to 1000, not 1001$/],
+    [{ ...base, limits: { stanzaBytes: 9_999 } }, /^limits\.stanzaBytes has to be a whole number from 10000 to 2147483647, not 9999$/],
+    [{ ...base, limits: { endpoints: 2 ** 31 } }, /^limits\.endpoints has to be a whole number from 1 to 2147483647, not 2147483648$/],
+    [{ ...base, trust: { forDomains: [{ patterns: ['*x'], ca: ['ca.pem'] }] } }, /^trust\.forDomains\[0\]\.patterns\[0\] is "\*x", which /],
     [{ ...base, echo: 'yes' }, /^echo has to be true or false, not "yes"$/]
   ]
 

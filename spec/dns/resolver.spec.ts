@@ -334,6 +334,16 @@ describe('the servers of the DNS resolver', () => {
         (error: unknown) => FederationError.is(error) && error.code === 'S2S_CONFIG' && error.message.includes(server)
       )
     assert.throws(() => dnsResolver({ servers: [] }), /there is no DNS server/)
+    for (const [options, sentence] of [
+      [null, 'options has to be an object, not null'],
+      [{ server: [] }, 'options.server is not known; known are servers, trustAd, clock'],
+      [{ servers: '127.0.0.1' }, 'options.servers has to be a list of texts, not "127.0.0.1"'],
+      [{ trustAd: 'yes' }, 'options.trustAd has to be true or false, not "yes"'],
+      [{ clock: {} }, 'options.clock.now has to be a function, not nothing']
+    ] as const) {
+      const given = options as unknown as DnsResolverOptions
+      assert.throws(() => dnsResolver(given), { code: 'S2S_CONFIG', detail: `dnsResolver: ${sentence}` })
+    }
   })
 })
 

@@ -24,7 +24,10 @@ describe('policy/layer', () => {
     assert.equal(policy.name, 'a over b over ladder')
   })
   it('asks layers within layers in their order', () => {
-    const policy = layer(layer({ name: 'a' }, { name: 'b', tls: () => 'never' }), layer({ name: 'c', tls: () => 'required' }))
+    const policy = layer(
+      layer({ name: 'a', admit: () => 'admit' }, { name: 'b', tls: () => 'never' }),
+      layer({ name: 'c', tls: () => 'required' })
+    )
     assert.equal(askTls(book(policy), OUTGOING).by, 'b')
   })
   it('waits for an admit that takes its time, and then asks on', async () => {
@@ -40,7 +43,7 @@ describe('policy/layer', () => {
     assert.throws(() => layer(), { code: 'S2S_CONFIG' })
     assert.throws(() => layer(guard('block', {}) as unknown as Policy, policies.ladder()), {
       code: 'S2S_CONFIG',
-      message: /block is a guard/
+      message: /has to be a policy, not the guard "block"/
     })
   })
 

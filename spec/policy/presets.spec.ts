@@ -249,7 +249,7 @@ describe('policy/presets', () => {
       for (const name of NAMES) {
         const preset = policies[name]()
         assert.equal(complete(preset), preset)
-        const layered = layer({ name: 'own' }, preset)
+        const layered = layer({ name: 'own', admit: () => 'admit' }, preset)
         assert.equal(complete(layered), layered)
       }
       const own: Policy = { name: 'own', tls: () => 'never' }

@@ -97,7 +97,7 @@ describe('rules/decide', () => {
   describe('reasons', () => {
     it('carries the reason and the name of the layer that answered', () => {
       const first: Policy = { name: 'partners', tls: () => ({ answer: 'required', because: 'they\u0007 asked for it' }) }
-      const decision = askTls(book(layer({ name: 'silent' }, first, ladder)), OUTGOING)
+      const decision = askTls(book(layer({ name: 'silent', tls: () => undefined }, first, ladder)), OUTGOING)
       assert.deepEqual(decision, { answer: 'required', by: 'partners', because: 'they\\u{7} asked for it' })
     })
     it('names a policy without a name policy', () => {
