@@ -11,10 +11,11 @@ import type { FederationEvents } from './model/events.ts'
 import type { Link } from './model/link.ts'
 import type { Credentials, Listener } from './model/plugs.ts'
 import type { Guard, Policy } from './model/policy.ts'
-import type { Report } from './model/report.ts'
+import type { PairStatus, Report } from './model/report.ts'
 import type { RouteStatus } from './model/route.ts'
 import type { Trust } from './model/settings.ts'
 import type { Delivery, Stanza } from './model/stanza.ts'
+import { isThenable } from './model/thenable.ts'
 import { Listeners } from './observe/listeners.ts'
 import { Observer } from './observe/observer.ts'
 import { Control } from './control.ts'
@@ -60,7 +61,7 @@ export class Engine implements Federation {
     })
     this.#server = createLocalServer(options, this.#settings, observer)
     this.on('pair-authenticated', ({ pair }) => {
-      for (const guard of this.#server.rulebook().guards) guard.learn?.(pair)
+      for (const guard of this.#server.rulebook().guards) teach(guard, pair, observer)
     })
     this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal, () => this.#reception.parts)
     this.#router = new Router(this.#server, (pair, lost) => this.#dialler.dial(pair, lost))
@@ -243,6 +244,19 @@ export class Engine implements Federation {
 
   #mustRun(): void {
     if (this.#ending !== undefined) throw new FederationError('S2S_STOPPED')
+  }
+}
+
+/** A guard that fails keeps no other from learning. */
+function teach(guard: Guard, pair: PairStatus, observer: Observer): void {
+  const failed = (cause: unknown): void => {
+    observer.warn(new FederationError('S2S_INTERNAL', { detail: `the guard ${guard.name} failed to learn`, cause }))
+  }
+  try {
+    const learned: unknown = guard.learn?.(pair)
+    if (isThenable(learned)) Promise.resolve(learned).catch(failed)
+  } catch (cause) {
+    failed(cause)
   }
 }
 

@@ -38,8 +38,8 @@ export interface FederationOptions {
   readonly domains: Readonly<Record<string, Credentials | undefined>> | KeyStore
   /** Whose certificate is shown, and whose name a response header has, when nobody is named. Default: the first domain. */
   readonly defaultDomain?: string
-  /** Called for each stanza of an authenticated pair, in order. A promise keeps the stream from being read until it settles. */
-  readonly onStanza: (stanza: Stanza, on: StanzaContext) => void | Promise<void>
+  /** Called for each stanza of an authenticated pair, in order. A promise, or anything else with a `then`, keeps the stream from being read until it settles. */
+  readonly onStanza: (stanza: Stanza, on: StanzaContext) => void | PromiseLike<void>
   /** Default: `policies.ladder()`, which also answers what this policy leaves open. */
   readonly policy?: Policy
   readonly guards?: readonly Guard[]

@@ -1,5 +1,5 @@
 import type { Guard, LadderOptions, Peer, Policy } from '../model/policy.ts'
-import { isThenable } from '../rules/answers.ts'
+import { isThenable } from '../model/thenable.ts'
 import { readPatterns } from '../rules/domain-patterns.ts'
 import type { DomainPatterns } from '../rules/domain-patterns.ts'
 import { answersAll, changedPolicy, layersOf, rememberMaking } from '../rules/layers.ts'

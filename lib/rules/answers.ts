@@ -1,5 +1,6 @@
 import type { Admission, AfterFailure, Guard, Policy, TlsWish } from '../model/policy.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
+import { isThenable } from '../model/thenable.ts'
 import { escapeText } from './escape.ts'
 import { layersOf } from './layers.ts'
 
@@ -50,11 +51,6 @@ export function listOfProofs(value: unknown): { readonly answer: readonly Proof[
   const list: readonly unknown[] = value
   const proofs = list.flatMap(item => PROOFS.filter(proof => proof === item))
   return proofs.length === list.length ? { answer: [...new Set(proofs)], because: undefined } : undefined
-}
-
-/** Whether a value may reject: its rejection is then somebody's to handle. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** What a value that was answered amounts to. Rubbish is the strictest answer, and says so: a policy that fails must not open anything. */

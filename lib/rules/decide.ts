@@ -2,6 +2,7 @@ import { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
 import type { Admission, AfterFailure, Decision, Guard, Peer, Pin, Policy, Rulebook, StepFailure, TlsWish } from '../model/policy.ts'
+import { isThenable } from '../model/thenable.ts'
 import {
   ADMISSIONS,
   AFTER_FAILURE,
@@ -11,7 +12,6 @@ import {
   askedInTime,
   firstAnswer,
   guardAnswers,
-  isThenable,
   listOfProofs,
   nameOf,
   unanswered,

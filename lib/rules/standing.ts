@@ -4,7 +4,7 @@ import { atLeast } from '../model/level.ts'
 import type { Proof, SecurityLevel } from '../model/level.ts'
 import type { Admission, Decision, Peer, Rulebook } from '../model/policy.ts'
 import type { PairStatus } from '../model/report.ts'
-import { isThenable } from './answers.ts'
+import { isThenable } from '../model/thenable.ts'
 import { askAdmit, askCertificate, askMinimumLevel, askProofs, askTls } from './decide.ts'
 import { describeProblems } from './sentences.ts'
 

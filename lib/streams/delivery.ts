@@ -3,6 +3,7 @@ import { FederationError } from '../errors.ts'
 import type { Link } from '../model/link.ts'
 import type { PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
+import { isThenable } from '../model/thenable.ts'
 import { HandledStanzas } from './handled.ts'
 
 /** Where a stanza came in. */
@@ -12,7 +13,7 @@ interface Place {
 }
 
 /** The application's own: takes each stanza of an authenticated pair, in order. */
-export type OnStanza = (stanza: Stanza, on: Place) => void | Promise<void>
+export type OnStanza = (stanza: Stanza, on: Place) => void | PromiseLike<void>
 
 /** A stanza that waits for the handler to finish with those before it. */
 interface Waiting {
@@ -121,10 +122,18 @@ export class Delivery {
   #hand(stanza: Stanza, on: Place): Promise<void> | undefined {
     try {
       const handled = this.#onStanza(stanza, on)
-      return handled instanceof Promise ? handled.catch((cause: unknown) => this.#failed(cause)) : undefined
+      return isThenable(handled) ? this.#settled(handled) : undefined
     } catch (cause) {
       this.#failed(cause)
       return undefined
+    }
+  }
+
+  async #settled(handled: PromiseLike<unknown>): Promise<void> {
+    try {
+      await handled
+    } catch (cause) {
+      this.#failed(cause)
     }
   }
 

@@ -14,6 +14,13 @@ async function linked(options: SceneOptions = {}): Promise<{ scene: Scene; calle
   return { scene, caller }
 }
 
+/** What a library of promises makes that is none of the language's own. */
+function laterOf(begin: (resolve: () => void, reject: (error: Error) => void) => void): PromiseLike<void> {
+  const promise = (): Promise<void> => new Promise((resolve, reject) => begin(resolve, reject))
+  // Its own methods are all that it has: no instance of Promise.
+  return { then: (...by) => promise().then(...by) }
+}
+
 describe('incoming/stanzas', () => {
   it('delivers the stanzas of an authenticated pair in order, addresses parsed, payload untouched', async () => {
     const { scene, caller } = await linked()
@@ -154,6 +161,41 @@ describe('incoming/stanzas', () => {
     gates[0]?.()
     await scene.clock.settle()
     assert.deepEqual(order, ['m0 begins', 'm0 ends', 'm1 begins'])
+  })
+
+  it('waits for whatever has a then, as for a promise', async () => {
+    const order: string[] = []
+    const gates: (() => void)[] = []
+    const { caller, scene } = await linked({
+      onStanza: stanza => {
+        order.push(`${stanza.id} begins`)
+        return laterOf(resolve =>
+          gates.push(() => {
+            order.push(`${stanza.id} ends`)
+            resolve()
+          })
+        )
+      }
+    })
+    await caller.say(message(undefined, undefined, 'm0') + message(undefined, undefined, 'm1'))
+    assert.deepEqual(order, ['m0 begins'])
+    gates[0]?.()
+    await scene.clock.settle()
+    assert.deepEqual(order, ['m0 begins', 'm0 ends', 'm1 begins'])
+  })
+
+  it('turns a rejection of what has a then, and a then that throws, into a warning', async () => {
+    const throwing: PromiseLike<void> = {
+      then: () => {
+        throw new Error('it threw')
+      }
+    }
+    const { caller, scene } = await linked({
+      onStanza: ({ id }) => (id === 'm1' ? laterOf((_, reject) => reject(new Error('it failed'))) : throwing)
+    })
+    assert.equal(await caller.say(['m1', 'm2', 'm3'].map(id => message(undefined, undefined, id)).join('')), '')
+    assert.deepEqual(scene.warnings, Array(3).fill('The engine made a mistake: onStanza failed.'))
+    assert.equal(scene.links.size, 1)
   })
 
   it('turns what a handler throws or rejects with into a warning, and goes on', async () => {

@@ -109,9 +109,11 @@ describe('observer', () => {
     })
     listeners.on('warning', () => Promise.reject(new Error('and again')))
     listeners.on('downgrade', () => Promise.reject(new Error('late')))
+    const rejecting: PromiseLike<void> = { then: (...by) => Promise.reject(new Error('later still')).then(...by) }
+    listeners.on('downgrade', () => rejecting as unknown as undefined)
     observer.emit('downgrade', { id: 'n', peer, from: 'tls-dialback', to: 'plain-dialback', because: 'TLS was not offered' })
     for (let turn = 0; turn < 5; turn += 1) await new Promise(resolve => setImmediate(resolve))
-    assert.equal(warnings, 1)
+    assert.equal(warnings, 2)
   })
 
   it('survives a logger and a metric system that throw', () => {

@@ -55,6 +55,22 @@ describe('guards on real engines', () => {
     assert.equal((await world.run(a.probe(PAIR))).level, undefined)
   })
 
+  it('learn of a pair although others fail to, which is a warning', async () => {
+    await world.engine('b.example')
+    const learned: string[] = []
+    const asleep = { kind: 'guard', name: 'asleep', learn: () => Promise.reject(new Error('no memory')) as unknown as undefined } as const
+    const broken = { kind: 'guard', name: 'broken', learn: () => assert.fail('no memory') } as const
+    const a = await world.engine('a.example', {
+      extensions: { bidi: false },
+      guards: [asleep, broken, { kind: 'guard', name: 'awake', learn: ({ level }) => void learned.push(level) }]
+    })
+    const warnings: string[] = []
+    a.on('warning', ({ error }) => warnings.push(error.detail ?? ''))
+    await world.run(a.connect(PAIR))
+    assert.deepEqual(learned, ['sasl-external'])
+    assert.deepEqual(warnings.sort(), ['the guard asleep failed to learn', 'the guard broken failed to learn'])
+  })
+
   it('block a domain in both directions, before DNS and after the header', async () => {
     const b = await world.engine('b.example')
     const a = await world.engine('a.example', { guards: [block(['b.example', '*.evil.example'])] })
