@@ -4,10 +4,14 @@ import type { Step } from './model/policy.ts'
 /** The closed set of what can go wrong. */
 export type ErrorCode = keyof typeof ERRORS
 
+/** Whose fault it is: ours, the peer's, the network's between, a policy's, or the caller's of the engine. */
 export type Fault = 'us' | 'peer' | 'network' | 'policy' | 'caller'
+
+/** RFC 6120 §8.3.2: what the sender of a bounced stanza may do: nothing, try later, authenticate, change it. */
 export type StanzaErrorType = 'cancel' | 'wait' | 'auth' | 'modify'
 
-interface ErrorRow {
+/** What follows from a code, for every error that has it. */
+export interface ErrorRow {
   readonly fault: Fault
   readonly temporary: boolean
   /** RFC 6120 §8.3.3 condition and type for a stanza that could not be sent because of it. */

@@ -4,7 +4,7 @@ export type { Federation, ListeningAddress } from './federation.ts'
 export { DEFAULT_LIMITS, DEFAULT_TIMEOUTS } from './defaults.ts'
 export type { FederationOptions, StanzaContext } from './options.ts'
 export { ERRORS, FederationError } from './errors.ts'
-export type { ErrorCode, Fault, StanzaErrorType } from './errors.ts'
+export type { ApplicationCondition, ErrorCode, ErrorDetails, ErrorRow, Fault, StanzaErrorType } from './errors.ts'
 export { domain } from './model/domain.ts'
 export type { Domain, DomainPair } from './model/domain.ts'
 export type { Address } from './model/address.ts'
@@ -37,6 +37,7 @@ export type {
   Answer,
   Guard,
   LadderOptions,
+  MaybePromise,
   Peer,
   Pin,
   Policy,
@@ -54,23 +55,30 @@ export type {
   Report,
   TraceEntry,
   TraceStep,
+  Traced,
   VerifiedOver
 } from './model/report.ts'
 export type { RouteState, RouteStatus } from './model/route.ts'
 export type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 export type { Delivery, Stanza } from './model/stanza.ts'
 export type { StreamFeatures, TlsFacts } from './model/stream.ts'
+export { CHANNELS } from './observe/channels.ts'
+export { METRICS } from './observe/metrics.ts'
 export { policies } from './policy/presets.ts'
+export type { Openfire36Options } from './policy/presets.ts'
 export { forDomains, layer } from './policy/layer.ts'
 export { allowOnly, block, pin } from './policy/guards.ts'
 export { ratchet } from './policy/ratchet.ts'
 export type { RatchetMemory, RatchetOptions } from './policy/ratchet.ts'
 export { dnsResolver } from './dns/resolver.ts'
+export type { DnsResolverOptions } from './dns/resolver.ts'
 export { systemResolver } from './dns/system.ts'
+export type { SystemResolverOptions } from './dns/system.ts'
 export { tcpTransport } from './transport/tcp.ts'
 export { nodeTls } from './transport/tls.ts'
 export { predict } from './policy/predict.ts'
-export type { Side } from './model/side.ts'
+export type { Offers, Side } from './model/side.ts'
 export { bounce } from './links/bounce.ts'
 export { explain } from './rules/explain.ts'
 export { replay } from './policy/replay.ts'
+export type { Replayed } from './rules/replay.ts'

@@ -10,6 +10,7 @@ export interface SrvRecord {
   readonly weight: number
 }
 
+/** One address of a host, as its A or AAAA record says. */
 export interface HostAddress {
   readonly address: string
   readonly family: 4 | 6
@@ -26,11 +27,13 @@ export interface Resolver {
   addresses(host: string, options: { readonly signal: AbortSignal }): Promise<DnsAnswer<HostAddress>>
 }
 
+/** Where to connect, or where something listens or called from: an address, no name. */
 export interface SocketAddress {
   readonly address: string
   readonly port: number
 }
 
+/** What listens, with the address and port that it got. `close` accepts nothing more; connections that are there stay. */
 export interface Listener extends SocketAddress {
   close(): Promise<void>
 }
@@ -57,6 +60,7 @@ export interface KeyStore {
   credentialsFor(domain: Domain): MaybePromise<Credentials | undefined>
 }
 
+/** A timer that was set; one that has fired or was cancelled may be cancelled again. */
 export interface Timer {
   cancel(): void
 }

@@ -19,16 +19,27 @@ export interface Peer {
 
 /** An answer, with its reason where the policy has one to give. */
 export type Answer<T extends string> = T | { readonly answer: T; readonly because: string }
+
+/** An answer that may take time. */
 export type MaybePromise<T> = T | Promise<T>
 
+/** An answer to `tls`: no TLS, TLS where the other side can, TLS or nothing. */
 export type TlsWish = 'never' | 'when-offered' | 'required'
+
+/**
+ * An answer to `afterFailure`: the next proof on the stream that lives, else as `reconnect-tls`; the same endpoint again without the proof
+ * that failed; the next endpoint; dialback in clear on this endpoint, which comes last and only where no clamp objects; the end.
+ */
 export type AfterFailure = 'next-proof' | 'reconnect-tls' | 'next-endpoint' | 'reconnect-plain' | 'give-up'
+
+/** An answer to `admit`: whether the peer is dealt with at all. */
 export type Admission = 'admit' | 'refuse'
 
 /** The steps of a negotiation, as errors, events and traces name them. */
 export type Step =
   'resolve' | 'connect' | 'open-stream' | 'negotiate-tls' | 'check-certificate' | 'sasl-external' | 'sasl-plain' | 'dialback' | 'establish'
 
+/** What `afterFailure` is asked about. */
 export interface StepFailure {
   readonly step: Step
   readonly error: FederationError
@@ -62,6 +73,10 @@ export interface Policy {
   minimumLevel?(peer: Peer): SecurityLevel | undefined
 }
 
+/**
+ * The options of presets; each preset has its own defaults (docs/policy.md), and `openfire36` takes three of them.
+ * They change what the preset answers, and no clamp.
+ */
 export interface LadderOptions {
   readonly tls?: TlsWish
   readonly invalidCertificate?: 'abort' | 'encrypt-only' | 'reconnect-plain'

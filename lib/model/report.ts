@@ -9,7 +9,8 @@ import type { StreamFeatures } from './stream.ts'
 /** How a step ended. Failed, absent, refused and skipped are four words: went wrong, was not there, was denied, was not tried. */
 export type Outcome = 'ok' | 'failed' | 'refused' | 'skipped' | 'absent'
 
-interface Entry<S extends string, F> {
+/** One thing that happened in a negotiation, and the facts of it. */
+export interface Traced<S extends string, F> {
   /** Milliseconds since the epoch, on the engine's clock. */
   readonly at: number
   /** Counts connections of this negotiation from 1; 0 before the first. */
@@ -25,6 +26,7 @@ interface Entry<S extends string, F> {
   readonly facts: F
 }
 
+/** Dialback: over what the authoritative server was called: TLS with a certificate that verified, TLS, in clear. */
 export type VerifiedOver = 'verified-tls' | 'tls' | 'clear'
 
 /** Where an answer came from and what it was, as asked and as it counted. */
@@ -39,8 +41,8 @@ export interface PolicyFacts {
 
 /** One thing that happened, with exactly the facts that a replay needs. */
 export type TraceEntry =
-  | Entry<'resolve', { readonly endpoints: readonly Endpoint[]; readonly failures: readonly string[] }>
-  | Entry<
+  | Traced<'resolve', { readonly endpoints: readonly Endpoint[]; readonly failures: readonly string[] }>
+  | Traced<
       'connect',
       {
         readonly endpoint: Endpoint
@@ -50,7 +52,7 @@ export type TraceEntry =
         readonly joined?: string
       }
     >
-  | Entry<
+  | Traced<
       'open-stream',
       {
         readonly encrypted: boolean
@@ -63,11 +65,11 @@ export type TraceEntry =
         readonly features?: StreamFeatures
       }
     >
-  | Entry<'negotiate-tls', { readonly protocol?: string; readonly cipher?: string; readonly requiredByPeer: boolean }>
-  | Entry<'check-certificate', { readonly verdict: CertificateVerdict; readonly use?: CertificateUse; readonly ours: OwnCertificate }>
-  | Entry<'sasl-external', { readonly condition?: string; readonly text?: string }>
-  | Entry<'sasl-plain', { readonly condition?: string; readonly text?: string }>
-  | Entry<
+  | Traced<'negotiate-tls', { readonly protocol?: string; readonly cipher?: string; readonly requiredByPeer: boolean }>
+  | Traced<'check-certificate', { readonly verdict: CertificateVerdict; readonly use?: CertificateUse; readonly ours: OwnCertificate }>
+  | Traced<'sasl-external', { readonly condition?: string; readonly text?: string }>
+  | Traced<'sasl-plain', { readonly condition?: string; readonly text?: string }>
+  | Traced<
       'dialback',
       {
         readonly encrypted: boolean
@@ -81,10 +83,10 @@ export type TraceEntry =
         readonly withoutDialback?: boolean
       }
     >
-  | Entry<'establish', { readonly level?: SecurityLevel }>
+  | Traced<'establish', { readonly level?: SecurityLevel }>
   /** Whether stanzas flow back on the stream as well (XEP-0288): for which pair. */
-  | Entry<'bidi', { readonly pair: DomainPair }>
-  | Entry<'policy', PolicyFacts>
+  | Traced<'bidi', { readonly pair: DomainPair }>
+  | Traced<'policy', PolicyFacts>
 
 /** A step of the negotiation, an answer of the policy, or whether the stream goes both ways. */
 export type TraceStep = Step | 'bidi' | 'policy'

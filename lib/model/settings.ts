@@ -82,6 +82,7 @@ export interface DialbackSecret {
   readonly accepted?: readonly (string | Buffer)[]
 }
 
+/** One place to listen. */
 export interface ListenOptions {
   /** Default: all addresses. */
   readonly host?: string

@@ -62,8 +62,6 @@ function changedLayers(policies: readonly Policy[], change: LadderOptions): Poli
   return changed.every(each => each === undefined) ? undefined : layer(...policies.map((policy, index) => changed[index] ?? policy))
 }
 
-export function forDomains(patterns: readonly string[], policy: Policy): Policy
-export function forDomains(patterns: readonly string[], guard: Guard): Guard
 /**
  * A policy or guard for some remote domains only: `capulet.example` is that domain, `*.capulet.example` every domain below it, `*`
  * every domain.
@@ -73,6 +71,8 @@ export function forDomains(patterns: readonly string[], guard: Guard): Guard
  *
  * @throws FederationError `S2S_CONFIG` for a bad pattern, and for what is neither policy nor guard
  */
+export function forDomains(patterns: readonly string[], policy: Policy): Policy
+export function forDomains(patterns: readonly string[], guard: Guard): Guard
 export function forDomains(patterns: readonly string[], scoped: Policy | Guard): Policy | Guard {
   const domains = readPatterns(patterns, 'forDomains: patterns')
   if (objectAt(scoped, 'forDomains: policy', 'a policy or a guard')['kind'] === 'guard') checkGuard(scoped, 'forDomains: guard')

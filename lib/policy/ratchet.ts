@@ -11,6 +11,7 @@ export interface RatchetMemory {
   set(remote: Domain, direction: Direction, level: SecurityLevel): void
 }
 
+/** What {@link ratchet} takes. */
 export interface RatchetOptions {
   /** `encryption`: whoever was encrypted once is never met in clear again. `level`: nobody falls below a level once reached. Default `encryption`. */
   readonly hold?: 'encryption' | 'level'

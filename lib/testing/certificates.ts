@@ -22,8 +22,10 @@ export const CERTIFICATE_STATES: Readonly<Record<CertificateState, string>> = {
   missing: 'no certificate at all'
 }
 
+/** How a certificate names a domain: dNSName, SRVName (RFC 4985), XmppAddr (RFC 6120 §13.7.1.4). */
 export type NameKind = 'dns' | 'srv' | 'xmpp'
 
+/** What is issued: which state, key and names. See {@link Authority.issue}. */
 export interface IssueOptions {
   /** Default `valid`. */
   readonly state?: CertificateState
@@ -59,6 +61,7 @@ export interface Authority {
   issue(domain: string, options?: IssueOptions): Credentials | undefined
 }
 
+/** What {@link createAuthority} takes. */
 export interface AuthorityOptions {
   /** Milliseconds since the epoch, as {@link IssueOptions.now}. Default: the real time of the call. */
   readonly now?: number

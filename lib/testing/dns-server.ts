@@ -34,6 +34,7 @@ export interface DnsFailureScope {
   readonly times?: number
 }
 
+/** What {@link startDnsServer} takes. */
 export interface DnsServerOptions {
   /** What it answers from. Default: a new one. */
   readonly zone?: Zone

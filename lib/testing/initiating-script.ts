@@ -9,6 +9,7 @@ import type { InitiatingQuirk } from './quirks.ts'
 import type { KeyVerdict, ScriptedKey } from './receiving-script.ts'
 import type { ScriptedPeer } from './scripted-peer.ts'
 
+/** What {@link playInitiating} plays: an initiating server of one pair. */
 export interface InitiatingScript {
   /** The sender domain: whose stanzas are to flow. */
   readonly from: string

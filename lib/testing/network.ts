@@ -10,6 +10,7 @@ import type { Wire } from './wire.ts'
 import { createZone, pass } from './zone.ts'
 import type { Zone } from './zone.ts'
 
+/** What {@link createNetwork} takes: how its wires behave. */
 export interface NetworkOptions {
   /** What latencies run on. Needed only where there are any. */
   readonly clock?: Clock
@@ -21,6 +22,7 @@ export interface NetworkOptions {
   readonly segment?: number
 }
 
+/** How the connections of one host behave. See {@link Network.transportFor}. */
 export interface HostOptions {
   /** Whether connections of this host stay writable after the other end's FIN. Default false, as with Node's sockets. */
   readonly allowHalfOpen?: boolean
@@ -36,6 +38,7 @@ export interface Fault {
   lift(): void
 }
 
+/** How connections break. See {@link Network.cut}. */
 export interface CutOptions {
   readonly how: CutKind
   /** Whose bytes are watched and cut. */

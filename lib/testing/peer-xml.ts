@@ -58,6 +58,7 @@ export function headerOf(header: SentHeader): string {
   return `${header.declaration === false ? '' : "<?xml version='1.0'?>"}<stream:stream${attributes({ ...namespaces, from, to, id, version, 'xml:lang': lang })}>`
 }
 
+/** The features after a header (RFC 6120 §4.3.2); what is not named is not offered. */
 export function featuresOf(features: SentFeatures): string {
   const { starttls, mechanisms, dialback, bidi, from, other = '' } = features
   const offered = [
@@ -72,8 +73,13 @@ export function featuresOf(features: SentFeatures): string {
   return element('stream:features', { from }, offered)
 }
 
+/** The initiating entity's wish for TLS (RFC 6120 §5.4.2.1). */
 export const STARTTLS = element('starttls', { xmlns: NS_TLS })
+
+/** The receiving entity's consent to it (RFC 6120 §5.4.2.3); the next byte is TLS. */
 export const PROCEED = element('proceed', { xmlns: NS_TLS })
+
+/** The end of SASL that went well (RFC 6120 §6.4.6). */
 export const SUCCESS = element('success', { xmlns: NS_SASL })
 
 /** `authzid` is sent in base64; the empty one as `=`. undefined: no initial response at all. */
@@ -82,6 +88,7 @@ export function authOf(mechanism: string, authzid: string | undefined): string {
   return element('auth', { xmlns: NS_SASL, mechanism }, response)
 }
 
+/** The end of SASL that did not (RFC 6120 §6.4.5), with a condition such as `not-authorized`. */
 export function saslFailureOf(condition: string, text?: string): string {
   return element(
     'failure',
@@ -90,6 +97,7 @@ export function saslFailureOf(condition: string, text?: string): string {
   )
 }
 
+/** A key of dialback or an answer to one (XEP-0220 §2.1): `db:result` or `db:verify`. */
 export function dialbackOf(name: 'result' | 'verify', { from, to, id, type, key = '', condition }: SentDialback): string {
   const error = condition === undefined ? '' : element('error', { type: 'cancel' }, element(condition, { xmlns: NS_STANZA_ERRORS }))
   return element(`db:${name}`, { from, to, id, type }, escapeText(key) + error)

@@ -42,5 +42,8 @@ export const INITIATING_QUIRKS = {
   'starttls-although-not-offered': 'asks for TLS whatever was offered (Prosody)'
 } as const
 
+/** One of {@link RECEIVING_QUIRKS}. */
 export type ReceivingQuirk = keyof typeof RECEIVING_QUIRKS
+
+/** One of {@link INITIATING_QUIRKS}. */
 export type InitiatingQuirk = keyof typeof INITIATING_QUIRKS

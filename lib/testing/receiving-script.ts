@@ -17,8 +17,10 @@ export interface ScriptedKey {
   readonly key: string
 }
 
+/** What is said of a dialback key (XEP-0220 §2.1). */
 export type KeyVerdict = 'valid' | 'invalid' | 'error'
 
+/** What {@link playReceiving} plays: a receiving and authoritative server of one domain. */
 export interface ReceivingScript {
   readonly domain: string
   /** Default `offered` if the peer has credentials, else `absent`. */

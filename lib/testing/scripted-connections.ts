@@ -3,13 +3,15 @@ import { FederationError } from '../errors.ts'
 import type { SocketAddress, Transport } from '../model/plugs.ts'
 import { startDeadline, wokenBy } from './deadline.ts'
 import { ScriptedPeer } from './scripted-peer.ts'
-import type { PeerOptions, SecureOptions } from './scripted-peer.ts'
+import type { PeerOptions, SecureOptions } from './peer-options.ts'
 
+/** What {@link dialPeer} takes. */
 export interface DialOptions extends PeerOptions {
   /** Direct TLS: the handshake follows at once. Default: none. */
   readonly direct?: SecureOptions
 }
 
+/** What {@link listenForPeers} takes. */
 export interface ListenPeersOptions extends PeerOptions {
   /** Direct TLS: the handshake comes first. Default: none. */
   readonly direct?: SecureOptions

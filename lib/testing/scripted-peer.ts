@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
-import type { Credentials, Secured, Tls } from '../model/plugs.ts'
+import type { Secured } from '../model/plugs.ts'
 import type { StreamFeatures } from '../model/stream.ts'
 import { nodeTls } from '../transport/tls.ts'
 import { readFeatures } from '../xml/features.ts'
@@ -13,29 +13,13 @@ import { NS_STREAM_ERRORS, NS_STREAMS, NS_TLS } from '../xml/namespaces.ts'
 import { streamErrorXml } from '../xml/writer.ts'
 import type { End } from './cut.ts'
 import { startDeadline, wokenBy } from './deadline.ts'
-import type { DeadlineOptions } from './deadline.ts'
 import { agrees, described, shown } from './expectation.ts'
 import type { Ending, Expected } from './expectation.ts'
 import { featuresOf, headerOf, PROCEED, STARTTLS } from './peer-xml.ts'
 import type { SentFeatures, SentHeader } from './peer-xml.ts'
+import type { PeerOptions, SecureOptions } from './peer-options.ts'
 import { atRest } from './rest.ts'
 import { oneLine, Transcript } from './transcript.ts'
-
-export interface PeerOptions extends DeadlineOptions {
-  /** Default: node:tls. */
-  readonly tls?: Tls
-  /** What this peer presents in TLS. Default: nothing, which only the initiating side can do. */
-  readonly credentials?: Credentials | undefined
-}
-
-export interface SecureOptions {
-  /** Initiating: the server name to ask for. Default: none. */
-  readonly servername?: string
-  /** Initiating: default `xmpp-server`. */
-  readonly alpn?: readonly string[]
-  /** Default: the peer's. */
-  readonly credentials?: Credentials | undefined
-}
 
 const LIMITS = { headerBytes: 65_536, elementBytes: 16_777_216, depth: 1000, attributes: 1000 }
 

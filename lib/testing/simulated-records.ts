@@ -27,6 +27,7 @@ const ALERTS = {
   'no-application-protocol': [120, 'TLSV1_ALERT_NO_APPLICATION_PROTOCOL']
 } as const satisfies Readonly<Record<string, readonly [number, string]>>
 
+/** An alert that a simulated peer can send, by its name in RFC 8446 §6. */
 export type TlsAlert = keyof typeof ALERTS
 
 export interface TlsRecord {

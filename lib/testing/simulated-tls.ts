@@ -9,6 +9,7 @@ import { HandshakeMessages } from './simulated-handshake.ts'
 import { SimulatedSocket } from './simulated-records.ts'
 import type { TlsAlert } from './simulated-records.ts'
 
+/** What {@link simulatedTls} takes. */
 export interface SimulatedTlsOptions {
   /**
    * Under TLS 1.3 the initiating side is done before its certificate was looked at, and hears of a refusal afterwards; under

@@ -4,8 +4,10 @@ import { abortReason } from '../model/aborted.ts'
 import { asciiDomain, domain } from '../model/domain.ts'
 import type { Clock, DnsAnswer, HostAddress, Resolver, SrvRecord } from '../model/plugs.ts'
 
+/** What a lookup is for: SRV records, or addresses of either family. */
 export type RecordKind = 'srv' | 'addresses'
 
+/** How records are answered. */
 export interface RecordOptions {
   /** Seconds. Default 300. */
   readonly ttl?: number
@@ -27,6 +29,7 @@ export interface PublishedServer {
   readonly weight?: number
 }
 
+/** A lookup that was made. */
 export interface Lookup {
   readonly kind: RecordKind
   readonly name: string

@@ -56,6 +56,7 @@ export interface CloseFrame {
   readonly kind: 'close'
 }
 
+/** What a copy of a stanza has instead of what the stanza has; the rest stays. */
 export interface Readdressing {
   readonly from?: string
   readonly to?: string
