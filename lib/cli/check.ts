@@ -1,5 +1,5 @@
 import { createFederation, dnsResolver, domain, explain } from '../index.ts'
-import type { Credentials, FederationOptions, Report } from '../index.ts'
+import type { Credentials, Federation, FederationOptions, Report } from '../index.ts'
 import { command, usageError } from './command.ts'
 import { jsonText } from './json-text.ts'
 import type { Options, Values } from './command.ts'
@@ -40,11 +40,12 @@ export const check = command({
     const from = values.from
     const sender = blaming('--from', () => domain(from))
     const federation = createFederation({ domains: { [sender]: credentialsOf(values) }, ...optionsOf(values), onStanza: () => undefined })
+    const calls = callsTo(federation)
     try {
       await federation.start()
       const report = await federation.probe({ sender, target })
       if (values.json) terminal.out(jsonText(report, 2))
-      else for (const line of [explain(report), ...adviceOn(report, values)]) terminal.out(line)
+      else for (const line of [explain(report), ...adviceOn(report, calls, values)]) terminal.out(line)
       return report.level !== undefined
     } finally {
       await federation.stop()
@@ -69,9 +70,32 @@ function optionsOf(values: Given): Omit<FederationOptions, 'domains' | 'onStanza
   }
 }
 
-/** What the ladder itself cannot know: how this command was called. */
-function adviceOn(report: Report, values: Given): readonly string[] {
-  if (report.level !== undefined || values.listen !== undefined) return []
-  const asked = report.trace.some(entry => entry.step === 'dialback' && entry.outcome !== 'skipped')
-  return asked ? ['Nobody was listening for the call back of dialback here: see --listen.'] : []
+/** What comes in meanwhile: the call back of dialback, if all is well. */
+interface Calls {
+  begun: number
+  /** What went wrong with one, in a sentence. */
+  failure: string | undefined
+}
+
+function callsTo(federation: Federation): Calls {
+  const calls: Calls = { begun: 0, failure: undefined }
+  federation.on('negotiation-started', ({ peer }) => {
+    if (peer.direction === 'incoming') calls.begun += 1
+  })
+  federation.on('negotiation-ended', ({ report: { peer, error } }) => {
+    if (peer.direction === 'incoming') calls.failure ??= error?.message
+  })
+  return calls
+}
+
+/** What the ladder itself cannot know: how this command was called, and what became of the call back. */
+function adviceOn(report: Report, { begun, failure }: Calls, values: Given): readonly string[] {
+  const asked = report.trace.some(entry => entry.step === 'dialback' && entry.outcome !== 'skipped' && entry.outcome !== 'absent')
+  if (report.level !== undefined || !asked) return []
+  if (values.listen === undefined) return ['Nobody was listening for the call back of dialback here: see --listen.']
+  if (begun === 0)
+    return [`Nobody called back at ${values.listen}: the peer cannot reach it, or finds other servers for ${values.from ?? ''} in DNS.`]
+  if (failure === undefined) return []
+  const noTls = values.cert === undefined ? ['Without --cert and --key no TLS is offered to who calls back.'] : []
+  return [`The call back of dialback came to nothing here: ${failure}`, ...noTls]
 }

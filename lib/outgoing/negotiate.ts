@@ -5,7 +5,7 @@ import type { Attempt } from '../model/endpoint.ts'
 import type { CertificateUse } from '../model/level.ts'
 import type { Secured } from '../model/plugs.ts'
 import { firstAttempt, nextAttempt } from '../rules/next-attempt.ts'
-import { proofsToTry, untriedProofs, whyNoProof } from '../rules/proofs.ts'
+import { describeNoProof, proofsToTry, untriedProofs, whyNoProof } from '../rules/proofs.ts'
 import { describeProblems } from '../rules/sentences.ts'
 import { chooseTls } from '../rules/tls-choice.ts'
 import type { XmlStream } from '../xml/stream.ts'
@@ -150,7 +150,7 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
     n.position.streamLives = false
   }
   n.position.proof = undefined
-  throw n.failed('establish', whyNoProof(wanted, untried, floor, encrypted))
+  throw n.failed('establish', whyNoProof(wanted, untried, floor, encrypted), { detail: describeNoProof(untried, n.peer.ours) })
 }
 
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */

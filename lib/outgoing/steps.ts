@@ -19,6 +19,7 @@ import { XmlStream } from '../xml/stream.ts'
 import { headerXml } from '../xml/writer.ts'
 import type { Negotiation } from './negotiation.ts'
 import { refusedCertificate } from './refused-certificate.ts'
+import { refusedTls } from './refused-tls.ts'
 import type { StepFacts } from './step-facts.ts'
 
 /** A stream whose header and features have been read. */
@@ -129,19 +130,27 @@ async function greet(stream: XmlStream, n: Negotiation, facts: StepFacts<'open-s
 
 /** `<starttls/>` → `<proceed/>` → handshake (RFC 6120 §5.4). Afterwards the stream in clear is over, and nothing of it is kept. */
 export async function startTls(
-  { stream }: OpenStream,
+  { stream, features }: OpenStream,
   n: Negotiation,
   facts: StepFacts<'negotiate-tls'>,
   signal: AbortSignal
 ): Promise<Secured> {
+  try {
+    await askForTls(stream, n)
+  } catch (thrown) {
+    throw refusedTls(FederationError.from(thrown), features.starttls !== 'absent')
+  }
+  const context = await n.server.hosted.context(n.pair.sender)
+  return await handshake(stream.detach(), context, n, facts, signal)
+}
+
+async function askForTls(stream: XmlStream, n: Negotiation): Promise<void> {
   stream.write(`<starttls xmlns='${NS_TLS}'/>`)
   const answer = await stream.read()
   if (answer.kind === 'close') throw n.fail('S2S_TLS_REFUSED', { detail: 'the stream was closed instead' })
   if (answer.namespace !== NS_TLS) throw unexpected(answer, 'an answer to <starttls/>')
   if (answer.name === 'failure') throw n.fail('S2S_TLS_REFUSED')
   if (answer.name !== 'proceed') throw unexpected(answer, 'an answer to <starttls/>')
-  const context = await n.server.hosted.context(n.pair.sender)
-  return await handshake(stream.detach(), context, n, facts, signal)
 }
 
 /** TLS from the first byte (XEP-0368). */

@@ -2,13 +2,14 @@ import { asciiDomain } from '../model/domain.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { PolicyFacts, Report, TraceEntry, VerifiedOver } from '../model/report.ts'
 import type { JoinRefusal } from './multiplexing.ts'
+import { describeUntried, WHY_UNTRIED } from './proofs.ts'
 import { describeProblems } from './sentences.ts'
 
 type EntryOf<S extends TraceEntry['step']> = Extract<TraceEntry, { step: S }>
 
 /** One entry of a trace as a clause; undefined where it has nothing to tell a reader. */
 export function entryText(entry: TraceEntry, report: Report): string | undefined {
-  if (entry.outcome === 'skipped' || entry.outcome === 'absent') return untaken(entry)
+  if (entry.outcome === 'skipped' || entry.outcome === 'absent') return untaken(entry, report)
   switch (entry.step) {
     case 'resolve':
       return entry.outcome === 'ok' ? resolved(entry, report) : ended(entry)
@@ -29,7 +30,7 @@ export function entryText(entry: TraceEntry, report: Report): string | undefined
     case 'bidi':
       return entry.outcome === 'ok' ? `stanzas flow back on it: ${entry.facts.pair.sender} → ${entry.facts.pair.target}` : ended(entry)
     case 'policy':
-      return isTelling(entry.facts) ? answered(entry.facts) : undefined
+      return isTelling(entry.facts, report) ? answered(entry.facts) : undefined
   }
 }
 
@@ -54,15 +55,10 @@ const WHY_NOT_JOINED: Readonly<Record<JoinRefusal, string>> = {
 
 const WHY: Readonly<Record<string, string>> = {
   ...WHY_NOT_JOINED,
+  ...WHY_UNTRIED,
   'tls-not-offered': 'the peer does not offer TLS',
   S2S_TLS_NOT_OFFERED: 'the peer does not offer TLS',
   'policy-never': 'policy does not want TLS',
-  'not-offered': 'the peer does not offer it',
-  'certificate-not-valid': 'the certificate of the peer authenticates nobody',
-  'own-certificate': 'our own certificate cannot authenticate us',
-  'failed-before': 'it failed on the connection before',
-  'below-floor': 'below the minimum level',
-  policy: 'policy does not want it',
   'switched-off': 'switched off by extensions.bidi',
   'higher-alone': 'a stream of our own may reach a higher level'
 }
@@ -70,11 +66,16 @@ const WHY: Readonly<Record<string, string>> = {
 /** What goes without saying: that nothing but dialback is tried in clear, and what another line tells already. */
 const UNSPOKEN: readonly string[] = ['not-encrypted', 'reconnected-without-tls', 'no-password']
 
-function untaken({ outcome, code }: TraceEntry): string | undefined {
+function untaken({ step, outcome, code }: TraceEntry, { peer }: Report): string | undefined {
   if (UNSPOKEN.includes(code)) return undefined
   // Not to be offered is to be absent, whichever word the trace chose.
   const word = code === 'not-offered' || code === 'tls-not-offered' ? 'absent' : outcome
-  return `${word}: ${WHY[code] ?? code}`
+  const why = step === 'sasl-external' && isUntried(code) ? describeUntried({ proof: step, code }, peer.ours) : WHY[code]
+  return `${word}: ${why ?? code}`
+}
+
+function isUntried(code: string): code is keyof typeof WHY_UNTRIED {
+  return Object.hasOwn(WHY_UNTRIED, code)
 }
 
 function ended({ outcome, code, message }: TraceEntry): string {
@@ -142,7 +143,16 @@ function confirmed(entry: EntryOf<'dialback'>, { pairs }: Report): string {
 }
 
 /** An answer that a reader did not expect, or that has a reason; what to do after a failure is told always. */
-function isTelling({ question, answer, asked, because }: PolicyFacts): boolean {
+function isTelling({ question, answer, asked, because }: PolicyFacts, { trace }: Report): boolean {
+  // A password that nobody configured is no loss.
+  const isPlainLost =
+    question === 'proofs' &&
+    answer ===
+      asked
+        ?.split(',')
+        .filter(each => each !== 'sasl-plain')
+        .join()
+  if (isPlainLost && !trace.some(({ step }) => step === 'sasl-plain')) return false
   if (question === 'afterFailure' || asked !== undefined) return true
   if (question === 'admit') return answer === 'refuse'
   return question === 'certificate' && because !== undefined

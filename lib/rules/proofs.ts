@@ -5,6 +5,7 @@ import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
 import type { Decision } from '../model/policy.ts'
 import type { StreamFeatures } from '../model/stream.ts'
 import { proofRefusal } from './clamps.ts'
+import { describeOurs } from './sentences.ts'
 
 /** What the initiating entity knows when identity is to be proved. */
 export interface ProofFacts {
@@ -34,6 +35,20 @@ export interface UntriedProof {
     | 'below-floor'
     | 'policy'
 }
+
+/** Why a proof is not tried, in a clause; what needs no word in a trace has one here all the same. */
+export const WHY_UNTRIED: Readonly<Record<UntriedProof['code'], string>> = {
+  'not-offered': 'the peer does not offer it',
+  'not-encrypted': 'the stream is not encrypted',
+  'certificate-not-valid': 'the certificate of the peer authenticates nobody',
+  'own-certificate': 'our own certificate cannot authenticate us',
+  'no-password': 'no password is configured',
+  'failed-before': 'it failed on the connection before',
+  'below-floor': 'below the minimum level',
+  policy: 'policy does not want it'
+}
+
+const NAMES: Readonly<Record<Proof, string>> = { 'sasl-external': 'SASL EXTERNAL', 'sasl-plain': 'SASL PLAIN', dialback: 'dialback' }
 
 const MECHANISMS: Readonly<Record<Exclude<Proof, 'dialback'>, string>> = { 'sasl-external': 'EXTERNAL', 'sasl-plain': 'PLAIN' }
 
@@ -75,6 +90,23 @@ function whyUntried(
 
 function isOffered(proof: Proof, { features, namespaceDialback }: ProofFacts): boolean {
   return proof === 'dialback' ? features.dialback || namespaceDialback : features.mechanisms.includes(MECHANISMS[proof])
+}
+
+/**
+ * Why a proof was not tried. That EXTERNAL is not offered may be the peer's answer to a certificate of ours that it does not trust
+ * (XEP-0178 §3).
+ */
+export function describeUntried({ proof, code }: Pick<UntriedProof, 'proof' | 'code'>, ours: OwnCertificate): string {
+  const why = WHY_UNTRIED[code]
+  const own = proof === 'sasl-external' ? describeOurs(ours) : undefined
+  if (own === undefined) return why
+  if (code === 'own-certificate') return own
+  return code === 'not-offered' ? `${why}, and ${own}` : why
+}
+
+/** What to say of the proofs when none is left: each with its reason. */
+export function describeNoProof(untried: readonly UntriedProof[], ours: OwnCertificate): string {
+  return untried.map(each => `not ${NAMES[each.proof]} (${describeUntried(each, ours)})`).join(', ')
 }
 
 /** Why no proof is left, as exactly as can be told: all that policy wanted is below the floor, or is SASL that the peer does not offer. */

@@ -1,4 +1,4 @@
-import type { CertificateProblem, CertificateVerdict } from '../model/certificate.ts'
+import type { CertificateProblem, CertificateVerdict, OwnCertificate } from '../model/certificate.ts'
 import { escapeText } from './escape.ts'
 
 /** One problem as a clause that a stranger understands: "expired on 2026-01-01". */
@@ -32,10 +32,25 @@ export function describeProblems(verdict: CertificateVerdict): string {
   return verdict.valid ? 'valid' : verdict.problems.map(describeProblem).join('; ')
 }
 
+const OURS: Readonly<Record<OwnCertificate, string | undefined>> = {
+  trusted: undefined,
+  'self-signed': 'our own certificate is self-signed',
+  invalid: 'our own certificate does not verify',
+  missing: 'we have no certificate of our own'
+}
+
+/** What may be wrong with what we show ourselves; undefined: nothing. */
+export function describeOurs(ours: OwnCertificate): string | undefined {
+  return OURS[ours]
+}
+
 const MOST_NAMES = 5
 
 function list(names: readonly string[]): string {
   if (names.length === 0) return 'none'
-  const shown = names.slice(0, MOST_NAMES).map(escapeText).join(', ')
+  const shown = names
+    .slice(0, MOST_NAMES)
+    .map(name => escapeText(name))
+    .join(', ')
   return names.length > MOST_NAMES ? `${shown} and ${names.length - MOST_NAMES} more` : shown
 }

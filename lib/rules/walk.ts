@@ -11,7 +11,7 @@ import { isThenable } from '../model/thenable.ts'
 import { firstAttempt, nextAttempt, untriedEndpoints } from './next-attempt.ts'
 import type { Tried } from './next-attempt.ts'
 import { policyFacts } from './policy-entry.ts'
-import { proofsToTry, untriedProofs, whyNoProof } from './proofs.ts'
+import { describeNoProof, proofsToTry, untriedProofs, whyNoProof } from './proofs.ts'
 import { describeProblems } from './sentences.ts'
 import { chooseTls } from './tls-choice.ts'
 import type { FactsOf, Met, MetStream, World } from './world.ts'
@@ -158,7 +158,8 @@ class Walk {
       this.#enterFailed(proof, met.facts, located, lives)
       if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
     }
-    throw this.#failed('establish', {}, failure(whyNoProof(wanted, untried, facts.floor, encrypted), 'establish'))
+    const why = whyNoProof(wanted, untried, facts.floor, encrypted)
+    throw this.#failed('establish', {}, failure(why, 'establish', describeNoProof(untried, ours)))
   }
 
   #openStream(attempt: Attempt, encrypted: boolean): MetStream {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createElement } from 'ltx'
 import type { Element } from 'ltx'
-import { createFederation, dnsResolver, domain } from '../../lib/index.ts'
+import { createFederation, dnsResolver, domain, policies } from '../../lib/index.ts'
 import type { Federation, Report, Stanza } from '../../lib/index.ts'
 import { startDnsServer } from '../../lib/testing/index.ts'
 import type { DnsServer } from '../../lib/testing/index.ts'
@@ -31,7 +31,7 @@ describe('serve and check, as two processes', () => {
     port = await freePort()
     publish('checking.example', port)
     const states = ['--state', 'valid', '--state', 'self-signed', '--state', 'expired']
-    await run('certs', folder, '--domain', 'checking.example', '--domain', 'served.example', ...states)
+    await run('certs', folder, '--domain', 'checking.example', '--domain', 'served.example', '--domain', 'severe.example', ...states)
     writeFileSync(join(folder, 'serve.json'), JSON.stringify(config()))
     served = begin('serve', '--config', join(folder, 'serve.json'), '--json')
     const { listening } = JSON.parse(await served.line()) as { listening: readonly { port: number; tls: string }[] }
@@ -112,6 +112,50 @@ describe('serve and check, as two processes', () => {
     const { code, stdout } = await run('check', 'served.example', '--from', 'checking.example', ...where)
     assert.equal(code, 1)
     assert.match(stdout, /Nobody was listening for the call back of dialback here: see --listen\.\n$/)
+  })
+
+  it('says that nobody called back, where DNS leads elsewhere', async () => {
+    const elsewhere = ['--resolver', `${dns.address}:${dns.port}`, '--listen', `${LOOPBACK}:0`, '--allow-private']
+    const { code, stdout } = await run(
+      'check',
+      'served.example',
+      '--from',
+      'checking.example',
+      ...elsewhere,
+      '--ca',
+      join(folder, 'ca.pem')
+    )
+    assert.equal(code, 1)
+    const sentence = 'the peer cannot reach it, or finds other servers for checking.example in DNS.'
+    assert.equal(stdout.trimEnd().split('\n').at(-1), `Nobody called back at ${LOOPBACK}:0: ${sentence}`)
+  })
+
+  it('says what the call back came to, where it did not come to a confirmed key', async () => {
+    const pem = (name: string): string => readFileSync(join(folder, name), 'utf8')
+    const severe = createFederation({
+      domains: { 'severe.example': { cert: pem('severe.example.pem'), key: pem('severe.example.key') } },
+      policy: policies.encrypted(),
+      listen: [{ host: LOOPBACK, port: 0 }],
+      resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
+      trust: { default: [pem('ca.pem')] },
+      allowPrivateAddresses: true,
+      onStanza: () => undefined
+    })
+    await severe.start()
+    try {
+      publish('severe.example', severe.addresses[0]?.port ?? 0)
+      const { code, stdout } = await check('severe.example')
+      assert.equal(code, 1)
+      assert.deepEqual(stdout.trimEnd().split('\n').slice(-2), [
+        'The call back of dialback came to nothing here: ' +
+          'The stream was ended with an error because of what the peer sent: TLS was asked for where there is none.',
+        'Without --cert and --key no TLS is offered to who calls back.'
+      ])
+      const withCertificate = await check('severe.example', ...credentials('.self-signed'))
+      assert.match(withCertificate.stdout, /^checking\.example → severe\.example: tls-dialback\n/)
+    } finally {
+      await severe.stop()
+    }
   })
 
   it('says that a domain has no server', async () => {

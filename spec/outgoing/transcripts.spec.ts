@@ -11,6 +11,7 @@ import { listenForPeers } from '../../lib/testing/scripted-connections.ts'
 import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
 import type { ScriptedPeer } from '../../lib/testing/scripted-peer.ts'
 import { simulatedTls } from '../../lib/testing/simulated-tls.ts'
+import { streamErrorXml } from '../../lib/xml/writer.ts'
 import { createWorld, pairOf } from '../world.ts'
 import type { World } from '../world.ts'
 
@@ -143,7 +144,30 @@ describe('the outgoing story, line by line', () => {
       peer.hangUp()
     })
     assert.equal(report.error?.code, 'S2S_TLS_REFUSED')
+    assert.equal(report.error.message, 'The peer refused STARTTLS: it does not offer it, and when it was asked all the same, it said no.')
   })
+
+  const ENDS: readonly (readonly [end: string, code: string, message: RegExp])[] = [
+    ['</stream:stream>', 'S2S_TLS_REFUSED', /does not offer it, and .*, the stream was closed instead\./],
+    [
+      streamErrorXml('unsupported-stanza-type'),
+      'S2S_TLS_REFUSED',
+      /does not offer it, and .*, it ended the stream with unsupported-stanza-type\./
+    ],
+    [streamErrorXml('system-shutdown'), 'S2S_STREAM_ERROR_RECEIVED', /: system-shutdown\./]
+  ]
+  for (const [end, code, message] of ENDS)
+    it(`[RFC7590-3.1-a] tells what is missing, not how the peer protests: ${code} for ${/[a-z-]*(?= xmlns|>$)/u.exec(end)?.[0] ?? ''}`, async () => {
+      const report = await probed(await us({ policy: policies.encrypted() }), async peer => {
+        await greet(peer, '1', { dialback: 'with-errors' })
+        await peer.expect('starttls')
+        peer.send(end)
+        await peer.expectClose()
+        peer.hangUp()
+      })
+      assert.equal(report.error?.code, code)
+      assert.match(report.error.message, message)
+    })
 
   it('[RFC7590-3.1-b] never goes on in clear after that, and bounces the stanza', async () => {
     const engine = await us({ policy: policies.encrypted() })

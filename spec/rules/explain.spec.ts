@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { domain } from '../../lib/model/domain.ts'
+import type { OwnCertificate } from '../../lib/model/certificate.ts'
 import { MISSING_CERTIFICATE } from '../../lib/model/certificate.ts'
 import type { PairStatus, Report, TraceEntry } from '../../lib/model/report.ts'
 import { NO_FEATURES } from '../../lib/model/stream.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { predict } from '../../lib/policy/predict.ts'
 import { explain } from '../../lib/rules/explain.ts'
-import { EXPIRED, INCOMING, OUTGOING, SELF_SIGNED, THEM, US, VALID } from './peers.ts'
+import { describeProblems } from '../../lib/rules/sentences.ts'
+import { EXPIRED, INCOMING, invalid, OUTGOING, SELF_SIGNED, THEM, US, VALID } from './peers.ts'
 import { reportOf } from './reports.ts'
 
 const base: Report = {
@@ -296,6 +298,40 @@ describe('rules/explain', () => {
     assert.equal(last({ level: 'sasl-plain' }), 'This link is encrypted, and we are proved by a password.')
     assert.equal(last({ level: 'sasl-plain', peer: INCOMING }), 'This link is encrypted, and the peer is proved by a password.')
     assert.equal(last({}), 'There is no link.')
+  })
+
+  it('names the names of a certificate for somebody else, a few of them', () => {
+    const named = (...presented: readonly string[]): string =>
+      describeProblems(invalid({ kind: 'wrong-identity', expected: THEM, presented }))
+    assert.equal(named(), 'not valid for shakespeare.example (it names none)')
+    assert.equal(
+      named('elsewhere.example', '_xmpp-server.elsewhere.example'),
+      'not valid for shakespeare.example (it names elsewhere.example, _xmpp-server.elsewhere.example)'
+    )
+    assert.match(named('a', 'b', 'c', 'd', 'e', 'f', 'g\u001b'), /\(it names a, b, c, d, e and 2 more\)$/)
+  })
+
+  it('says what our own certificate may have to do with an EXTERNAL that is not offered', () => {
+    const absent: TraceEntry = { ...ok, attempt: 1, step: 'sasl-external', outcome: 'absent', code: 'not-offered', facts: {} }
+    const lineOf = (entry: TraceEntry, ours: OwnCertificate): string | undefined =>
+      explain({ ...base, peer: { ...OUTGOING, ours }, trace: [entry] })
+        .split('\n')[1]
+        ?.replace(/^.*external +/u, '')
+    assert.equal(lineOf(absent, 'trusted'), 'absent: the peer does not offer it')
+    assert.equal(lineOf(absent, 'self-signed'), 'absent: the peer does not offer it, and our own certificate is self-signed')
+    assert.equal(lineOf(absent, 'invalid'), 'absent: the peer does not offer it, and our own certificate does not verify')
+    const skipped: TraceEntry = { ...absent, outcome: 'skipped', code: 'own-certificate' }
+    assert.equal(lineOf(skipped, 'missing'), 'skipped: we have no certificate of our own')
+    assert.equal(lineOf({ ...skipped, code: 'policy' }, 'invalid'), 'skipped: policy does not want it')
+  })
+
+  it('does not tell of a password that nobody configured', () => {
+    const clamped = policy('proofs', 'sasl-external', { asked: 'sasl-external,sasl-plain', by: 'clamp', because: 'it is below the floor' })
+    assert.equal(explain({ ...base, trace: [clamped] }).split('\n').length, 2)
+    const tried: TraceEntry = { ...ok, attempt: 1, step: 'sasl-plain', outcome: 'skipped', code: 'below-floor', facts: {} }
+    assert.match(explain({ ...base, trace: [clamped, tried] }), /clamp: sasl-external instead of sasl-external,sasl-plain/)
+    const dialbackToo = policy('proofs', 'sasl-external', { asked: 'sasl-external,sasl-plain,dialback', by: 'clamp' })
+    assert.match(explain({ ...base, trace: [dialbackToo] }), /clamp: sasl-external instead of/)
   })
 
   it('lets no text of a peer act on a terminal, escaped before or not', () => {
