@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { ERRORS } from '../lib/errors.ts'
 import { LEVELS } from '../lib/model/level.ts'
-import { DEFAULT_LIMITS, DEFAULT_TIMEOUTS } from '../lib/defaults.ts'
+import { DEFAULT_LIMITS, DEFAULT_TIMEOUTS, limitBounds } from '../lib/defaults.ts'
+import type { Limits } from '../lib/model/settings.ts'
 import type { CertificateState } from '../lib/model/certificate.ts'
 import { policies } from '../lib/policy/presets.ts'
 import { predict } from '../lib/policy/predict.ts'
+import { read, root, tableRows } from './pages.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)].filter(name => name.endsWith('.md'))
 
 /** A program in a page, and what the page says that it prints. */
@@ -104,6 +104,15 @@ describe('the documentation', () => {
     })
   }
 
+  it('gives the least and the most that each limit may be', () => {
+    const rows = tableRows(read('docs/limits.md')).filter(([name]) => name?.startsWith('limits.'))
+    for (const [name = '', , least, what = ''] of rows) {
+      const bounds = limitBounds(name.slice('limits.'.length) as keyof Limits)
+      const most = /, at most (\d+)/.exec(what)?.[1] ?? 2 ** 31 - 1
+      assert.deepEqual({ least: Number(least), most: Number(most) }, bounds, name)
+    }
+  })
+
   for (const page of ['README.md', 'docs/policy.md']) {
     it(`gives every option of the presets in ${page}`, () => {
       const header = tableRows(read(page)).find(cells => cells[0] === 'preset' && cells[1] === 'tls')
@@ -167,10 +176,6 @@ describe('the documentation', () => {
   })
 })
 
-function read(page: string): string {
-  return readFileSync(join(root, page), 'utf8')
-}
-
 function examplesOf(page: string): readonly Example[] {
   const text = read(page)
   const blocks = /^```ts\n(?<program>[^]*?)^```\n(?:\n```text\n(?<output>[^]*?)^```$)?/gm
@@ -205,22 +210,6 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
 /** Durations and what a handshake happens to choose differ from run to run. */
 function withoutChance(text: string): string {
   return text.replaceAll(/\b\d+ ms\b/g, 'N ms').replaceAll(/\b[0-9a-f]{64}\b/g, 'HASH')
-}
-
-/** The cells of every row of every table, without code marks and links. */
-function tableRows(markdown: string): readonly (readonly string[])[] {
-  const rows = markdown.split('\n').filter(line => line.startsWith('|') && !/^\|[-|]+$/.test(line))
-  return rows.map(line =>
-    line
-      .slice(1, -1)
-      .split(' | ')
-      .map(cell =>
-        cell
-          .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-          .replaceAll('`', '')
-          .trim()
-      )
-  )
 }
 
 function leadsSomewhere(page: string, to: string, anchor: string | undefined): boolean {
