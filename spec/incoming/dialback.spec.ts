@@ -348,7 +348,7 @@ describe('incoming/dialback, receiving server', () => {
     assert.equal(scene.stanzas.length, 1)
   })
 
-  it('[XEP0344-a] answers valid without asking for a further sender that the certificate covers', async () => {
+  it('[XEP0344-a] [RFC7712-4.4.1-a] answers valid without asking for a further sender that the certificate covers', async () => {
     const { scene, caller } = await byExternal({}, ['mercutio.example'])
     assert.equal(await caller.say(key('K', 'mercutio.example')), "<db:result from='montague.example' to='mercutio.example' type='valid'/>")
     assert.equal(scene.asked.length, 0)

@@ -23,10 +23,22 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
       { prove: 'dialback' },
       'tls-dialback',
       { theirs: 'self-signed', engine: { policy: policies.ladder({ acceptSelfSigned: true }) } }
+    ],
+    [
+      'says nothing when it is asked about its key',
+      { prove: 'dialback' },
+      /type='error'[^]*<remote-server-timeout/,
+      { theirs: 'missing', plays: { quirks: ['no-verify-answer'] } }
     ]
   ],
   ejabberd: [
     ['sends no from before TLS', { quirks: ['header-without-from'] }, 'sasl-external'],
+    [
+      'ends the stream on which it was asked about its key',
+      { prove: 'dialback' },
+      /type='error'[^]*<remote-server-timeout/,
+      { theirs: 'missing', plays: { quirks: ['close-instead-of-verifying'] } }
+    ],
     ['waits for a challenge before it says who it is', { quirks: ['no-initial-response'] }, 'sasl-external']
   ],
   MongooseIM: [['names no one to be authenticated for before TLS', { quirks: ['header-without-from'] }, 'sasl-external']],
@@ -84,6 +96,32 @@ describe('what a deployed server asks of us as the authoritative server', () => 
   it('verifies inside TLS without a server name (Openfire)', async () => {
     await meet({ engine }, async ({ call }) => {
       const { peer } = await call({ prove: 'nothing', quirks: ['no-server-name'] })
+      peer.send(`<db:verify from='padua.example' to='verona.example' id='1'>${key('1')}</db:verify>`)
+      await peer.expect('verify', NS_DIALBACK, { type: 'valid', id: '1' })
+    })
+  })
+
+  it('verifies on a stream where it was offered no EXTERNAL and has proved nothing (ejabberd)', async () => {
+    const policy = policies.ladder({ acceptSelfSigned: true })
+    await meet({ engine: { ...engine, policy }, theirs: 'self-signed' }, async ({ call }) => {
+      const { peer, initiated } = await call({ prove: 'nothing' })
+      assert.deepEqual([initiated.features.mechanisms, initiated.proof], [[], undefined])
+      for (const [asked, type] of [
+        ['1', 'valid'],
+        ['2', 'invalid']
+      ] as const) {
+        peer.send(`<db:verify from='padua.example' to='verona.example' id='${asked}'>${key('1')}</db:verify>`)
+        await peer.expect('verify', NS_DIALBACK, { type, id: asked })
+      }
+      peer.send("<message from='petruchio@padua.example' to='juliet@verona.example'/>")
+      await peer.expectStreamError('not-authorized')
+    })
+  })
+
+  it('verifies in clear, without asking for the TLS that policy requires of everything else (ejabberd, MongooseIM)', async () => {
+    await meet({ engine: { ...engine, policy: policies.strict() } }, async ({ call }) => {
+      const { peer, initiated } = await call({ tls: 'never', prove: 'nothing' })
+      assert.equal(initiated.features.starttls, 'required')
       peer.send(`<db:verify from='padua.example' to='verona.example' id='1'>${key('1')}</db:verify>`)
       await peer.expect('verify', NS_DIALBACK, { type: 'valid', id: '1' })
     })

@@ -28,7 +28,7 @@ const tls = simulatedTls()
 export const PAIR = { sender: domain('verona.example'), target: domain('padua.example') }
 
 /** What padua.example does on a connection that it accepts: a script with quirks, or anything at all. */
-export type Plays = Partial<ReceivingScript> | ((peer: ScriptedPeer) => Promise<void>)
+export type Plays = Partial<ReceivingScript> | ((peer: ScriptedPeer, meeting: Meeting) => Promise<void>)
 
 export interface MeetingOptions {
   /** What verona.example, the engine, shows. Default `valid`. */
@@ -51,7 +51,9 @@ export interface Meeting {
   /** The connections that padua.example accepted. */
   readonly accepted: readonly ScriptedPeer[]
   readonly probe: () => Promise<Report>
-  /** A connection of padua.example to the engine, as far as its proof. */
+  /** A connection of padua.example to the engine, on which nothing has been said. */
+  readonly dial: () => Promise<ScriptedPeer>
+  /** The same, as far as its proof. */
   readonly call: (script?: Partial<InitiatingScript>) => Promise<{ readonly peer: ScriptedPeer; readonly initiated: Initiated }>
   readonly message: (id: string, text?: string) => Element
 }
@@ -84,7 +86,7 @@ export async function meet(options: MeetingOptions, run: (meeting: Meeting) => P
   const accepted: ScriptedPeer[] = []
   listener.serve(async peer => {
     accepted.push(peer)
-    await (typeof plays === 'function' ? plays(peer) : playReceiving(peer, { domain: 'padua.example', ...plays }))
+    await (typeof plays === 'function' ? plays(peer, meeting) : playReceiving(peer, { domain: 'padua.example', ...plays }))
   })
   const callers: ScriptedPeer[] = []
   const meeting: Meeting = {
@@ -94,9 +96,13 @@ export async function meet(options: MeetingOptions, run: (meeting: Meeting) => P
     stanzas,
     accepted,
     probe: () => clock.run(engine.probe(PAIR)),
-    async call(script = {}) {
+    async dial() {
       const peer = await dialPeer(network.transportFor(THEM), { address: US, port: 5269 }, secure)
       callers.push(peer)
+      return peer
+    },
+    async call(script = {}) {
+      const peer = await meeting.dial()
       return { peer, initiated: await clock.run(playInitiating(peer, { from: 'padua.example', to: 'verona.example', ...script })) }
     },
     message: (id, text = 'hark') =>

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { policies } from '../../lib/policy/presets.ts'
 import { NS_DIALBACK, NS_SASL } from '../../lib/xml/namespaces.ts'
 import { saslFailureOf, SUCCESS } from '../../lib/testing/peer-xml.ts'
+import { playInitiating } from '../../lib/testing/initiating-script.ts'
 import { playReceiving } from '../../lib/testing/receiving-script.ts'
+import type { KeyVerdict } from '../../lib/testing/receiving-script.ts'
 import type { ScriptedPeer } from '../../lib/testing/scripted-peer.ts'
 import { rejection } from '../world.ts'
 import { meet, PAIR, reached } from './meeting.ts'
@@ -292,6 +294,32 @@ describe('a certificate of ours that seems to be refused', () => {
     assert.deepEqual(await temporary(breaks), ['S2S_CERTIFICATE_REFUSED', true])
     assert.deepEqual(await temporary({ quirks: ['not-authorized-inside-tls'] }), ['S2S_CERTIFICATE_REFUSED', false])
   })
+})
+
+describe('a server that dials back with a key of its own before it answers ours', () => {
+  /** Answers our key only when its own has been found valid, and answers for its own meanwhile. */
+  const inTurn: Plays = async (peer, { dial }) => {
+    const verify = async (): Promise<KeyVerdict> => {
+      await playInitiating(await dial(), { from: 'padua.example', to: 'verona.example', prove: 'dialback' })
+      return 'valid'
+    }
+    await playReceiving(peer, { domain: 'padua.example', external: false, verify })
+  }
+
+  for (const [ours, theirs, level] of [
+    ['missing', 'missing', 'plain-dialback'],
+    ['self-signed', 'self-signed', 'tls-dialback']
+  ] as const)
+    it(`[ENG-DB-b] finds its key confirmed while ours waits, and both ways reach ${level}`, async () => {
+      const policy = policies.ladder({ acceptSelfSigned: true })
+      await meet({ ours, theirs, plays: inTurn, engine: { policy } }, async ({ engine, clock, accepted }) => {
+        const began = clock.now()
+        const link = await clock.run(engine.connect(PAIR))
+        assert.deepEqual([link.level, engine.links().map(each => each.level)], [level, [level, level]])
+        assert.ok(clock.now() - began < 1_000, 'nobody waited for a deadline')
+        assert.equal(accepted.length, 2, 'one connection for our key, and one to ask about theirs')
+      })
+    })
 })
 
 describe('what a deployed server does on a link of ours', () => {
