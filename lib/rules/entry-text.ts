@@ -134,12 +134,19 @@ function refused(entry: EntryOf<'sasl-external'> | EntryOf<'sasl-plain'>): strin
 
 const OVER: Readonly<Record<VerifiedOver, string>> = { 'verified-tls': 'over verified TLS', tls: 'over TLS', clear: 'in clear' }
 
+/** Only a verification goes well whatever is said. */
+const SAID: Readonly<Record<'valid' | 'invalid' | 'error', string>> = {
+  valid: 'key confirmed by the authoritative server',
+  invalid: 'key unknown to the authoritative server',
+  error: 'no answer about the key from the authoritative server, but an error'
+}
+
 function confirmed(entry: EntryOf<'dialback'>, { pairs }: Report): string {
-  const { pair, verifiedOver, withoutDialback } = entry.facts
+  const { pair, verifiedOver, withoutDialback, answer } = entry.facts
   const about = pair !== undefined && pairs.length > 1 ? `${pair.sender} → ${pair.target}: ` : ''
   if (entry.outcome !== 'ok') return about + ended(entry)
   if (withoutDialback === true) return `${about}the certificate vouches for the sender, no key was asked about`
-  return `${about}key confirmed by the authoritative server${verifiedOver === undefined ? '' : `, asked ${OVER[verifiedOver]}`}`
+  return `${about}${SAID[answer ?? 'valid']}${verifiedOver === undefined ? '' : `, asked ${OVER[verifiedOver]}`}`
 }
 
 /** An answer that a reader did not expect, or that has a reason; what to do after a failure is told always. */

@@ -15,7 +15,7 @@ export function explain(report: Report): string {
 
 function title({ peer, level }: Report): string {
   const remote = peer.remote ?? 'an unnamed peer'
-  const end = level ?? 'none'
+  const end = level ?? (peer.purpose === 'verification' ? 'verification' : 'none')
   return peer.direction === 'outgoing' ? `${peer.local} → ${remote}: ${end}` : `${remote} → ${peer.local}: ${end}, incoming`
 }
 
@@ -52,11 +52,19 @@ function furtherPairs({ pairs }: Report): readonly string[] {
 
 function ending(report: Report): string {
   const { level, error } = report
-  if (level === undefined) return `There is no link. ${[error?.message, better(report)].filter(isText).join(' ')}`.trim()
+  if (level === undefined) return [withoutLink(report), error?.message, better(report)].filter(isText).join(' ')
   const worth = worthOf(level, report)
   const raise = better(report)
   if (level !== 'plain-dialback') return [worth, raise].filter(isText).join(' ')
   return `${worth} ${raise ?? whatWouldEncrypt(report)}`
+}
+
+function withoutLink({ peer, error }: Report): string {
+  if (peer.purpose === 'verification')
+    return error === undefined ? 'The authoritative server has answered.' : 'The authoritative server could not be asked.'
+  if (peer.direction === 'incoming' && error === undefined)
+    return 'There is no link: the peer asked for nothing but verifications of dialback.'
+  return 'There is no link.'
 }
 
 /** Where no option of ours would have kept a link encrypted: what else would. */

@@ -8,7 +8,7 @@ import { policies } from '../../lib/policy/presets.ts'
 import { predict } from '../../lib/policy/predict.ts'
 import { explain } from '../../lib/rules/explain.ts'
 import { describeProblems } from '../../lib/rules/sentences.ts'
-import { EXPIRED, INCOMING, invalid, OUTGOING, SELF_SIGNED, THEM, US, VALID } from './peers.ts'
+import { EXPIRED, INCOMING, invalid, OUTGOING, SELF_SIGNED, THEM, US, VALID, VERIFICATION } from './peers.ts'
 import { reportOf } from './reports.ts'
 
 const base: Report = {
@@ -298,6 +298,28 @@ describe('rules/explain', () => {
     assert.equal(last({ level: 'sasl-plain' }), 'This link is encrypted, and we are proved by a password.')
     assert.equal(last({ level: 'sasl-plain', peer: INCOMING }), 'This link is encrypted, and the peer is proved by a password.')
     assert.equal(last({}), 'There is no link.')
+  })
+
+  it('tells of a verification what was said, which makes no link', () => {
+    const asked = (answer: 'valid' | 'invalid' | 'error'): TraceEntry => ({
+      ...ok,
+      attempt: 1,
+      step: 'dialback',
+      facts: { encrypted: true, answer, verifiedOver: 'tls' }
+    })
+    const linesOf = (report: Partial<Report>): readonly string[] => explain({ ...base, peer: VERIFICATION, ...report }).split('\n')
+    assert.deepEqual(linesOf({ trace: [asked('valid')] }), [
+      'verona.example → shakespeare.example: verification',
+      '  1  dialback           key confirmed by the authoritative server, asked over TLS',
+      '  The authoritative server has answered.'
+    ])
+    assert.match(linesOf({ trace: [asked('invalid')] })[1] ?? '', /key unknown to the authoritative server, asked over TLS$/)
+    assert.match(linesOf({ trace: [asked('error')] })[1] ?? '', /no answer about the key from the authoritative server, but an error/)
+    assert.equal(
+      linesOf({ error: { code: 'S2S_CONNECT_FAILED', message: 'No address of the server accepted a connection: refused.' } }).at(-1),
+      '  The authoritative server could not be asked. No address of the server accepted a connection: refused.'
+    )
+    assert.equal(linesOf({ peer: INCOMING }).at(-1), '  There is no link: the peer asked for nothing but verifications of dialback.')
   })
 
   it('names the names of a certificate for somebody else, a few of them', () => {
