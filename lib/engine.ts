@@ -30,7 +30,9 @@ import { ownAnswer } from './links/own-answers.ts'
 import { Pings } from './links/pings.ts'
 import { checkedPair, Router } from './links/router.ts'
 import { complete } from './policy/complete.ts'
+import { checkCall, isSignal } from './option-checks.ts'
 import { checkPolicy } from './policy/shape.ts'
+import { hasMethods, isBoolean, isText, kindOf, oneOf } from './rules/option-value.ts'
 import type { LiveLink } from './streams/standing.ts'
 
 /** Wires the parts of one engine together. */
@@ -147,6 +149,11 @@ export class Engine implements Federation {
   }
 
   stop(options: { readonly drain?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {
+    try {
+      checkCall(options, 'stop', { drain: isBoolean, signal: isSignal })
+    } catch (error) {
+      return Promise.reject(FederationError.from(error))
+    }
     this.#ending ??= this.#end(options)
     return this.#ending
   }
@@ -160,18 +167,20 @@ export class Engine implements Federation {
   }
 
   async connect(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<Link> {
+    checkCall(options, 'connect', { signal: isSignal })
     const { link } = await unlessAborted(this.#router.open(parsedPair(pair)), options.signal)
     return link
   }
 
   async ping(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     this.#mustRun()
+    checkCall(options, 'ping', { signal: isSignal })
     return await this.#pings.ping(checkedPair(parsedPair(pair), this.#server), options.signal)
   }
 
   async probe(pair: DomainPair, options: { readonly signal?: AbortSignal; readonly policy?: Policy } = {}): Promise<Report> {
     this.#mustRun()
-    if (options.policy !== undefined) checkPolicy(options.policy, 'probe: options.policy')
+    checkCall(options, 'probe', { signal: isSignal, policy: checkPolicy })
     const { policy, guards } = this.#server.rulebook()
     const rulebook = { policy: options.policy === undefined ? policy : complete(options.policy), guards }
     const { report, reached } = await this.#dialler.negotiate(
@@ -184,10 +193,12 @@ export class Engine implements Federation {
     return report
   }
 
-  accept(connection: Duplex, about: { readonly address?: string; readonly tls?: 'direct' } = {}): Promise<Report> {
-    if (this.#ending === undefined) return this.#reception.accept(connection, about)
+  async accept(connection: Duplex, about: { readonly address?: string; readonly tls?: 'direct' } = {}): Promise<Report> {
+    hasMethods('on', 'write', 'destroy')(connection, 'accept: connection')
+    checkCall(about, 'accept', { address: isText, tls: oneOf('direct') })
+    if (this.#ending === undefined) return await this.#reception.accept(connection, about)
     connection.on('error', () => undefined).destroy()
-    return Promise.reject(new FederationError('S2S_STOPPED'))
+    throw new FederationError('S2S_STOPPED')
   }
 
   links(): readonly Link[] {
@@ -261,5 +272,8 @@ function teach(guard: Guard, pair: PairStatus, observer: Observer): void {
 }
 
 function parsedPair(pair: DomainPair): DomainPair {
+  const given: unknown = pair
+  if (typeof given !== 'object' || given === null)
+    throw new FederationError('S2S_ADDRESS', { detail: `a pair has to be { sender, target }, not ${kindOf(given)}` })
   return { sender: domain(pair.sender), target: domain(pair.target) }
 }

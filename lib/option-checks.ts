@@ -105,3 +105,19 @@ const isSecret: Check = (value, where) => {
 function isTextOrBuffer(value: unknown): value is string | Buffer {
   return typeof value === 'string' || Buffer.isBuffer(value)
 }
+
+/**
+ * The options of one call: an object with nothing in it but these.
+ *
+ * @throws FederationError `S2S_CONFIG` naming the first that is not usable
+ */
+export function checkCall(value: unknown, call: string, known: Readonly<Record<string, Check>>): void {
+  const where = `${call}: options`
+  const given = objectAt(value, where)
+  checkKeys(given, Object.keys(known), where)
+  for (const [key, check] of Object.entries(known)) if (given[key] !== undefined) check(given[key], `${where}.${key}`)
+}
+
+export const isSignal: Check = (value, where) => {
+  if (!(value instanceof AbortSignal)) throw wrong(where, 'an AbortSignal', shown(value))
+}

@@ -3,6 +3,7 @@ import type { FederationError } from '../errors.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { isBounceable } from '../rules/bounceable.ts'
 import { NS_STANZA_ERRORS } from '../xml/namespaces.ts'
+import { checkStanza } from './outbound-stanza.ts'
 
 /**
  * The error stanza for a stanza that could not be sent (RFC 6120 §8.3): the same kind and id, the addresses swapped, the condition
@@ -10,8 +11,10 @@ import { NS_STANZA_ERRORS } from '../xml/namespaces.ts'
  * `send`, to tell the local sender.
  *
  * @returns undefined for an error stanza and for an iq result, which are never answered with an error: no loop can begin
+ * @throws FederationError `S2S_ADDRESS` for what is no stanza at all
  */
 export function bounce(stanza: Element | Stanza, error: FederationError): Element | undefined {
+  if (!(stanza instanceof Element)) checkStanza(stanza)
   const element = stanza instanceof Element ? stanza : stanza.element
   const { type, id, from, to } = attributesOf(element)
   const name = element.getName()

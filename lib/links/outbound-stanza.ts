@@ -4,6 +4,7 @@ import { parseAddress } from '../model/address.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { NS_CLIENT, NS_SERVER } from '../xml/namespaces.ts'
+import { kindOf } from '../rules/option-value.ts'
 import { isStanzaName } from '../xml/stanza.ts'
 import { serialize } from '../xml/writer.ts'
 
@@ -21,8 +22,21 @@ export interface OutboundStanza {
  */
 export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
   if (stanza instanceof Element) return fromElement(stanza)
+  checkStanza(stanza)
   const xml = stanza.bytes
   return { pair: { sender: stanza.from.domain, target: stanza.to.domain }, xml, size: xml.length }
+}
+
+/**
+ * Whether what is no Element is a stanza that was received. An Element of another copy of ltx is neither.
+ *
+ * @throws FederationError `S2S_ADDRESS`
+ */
+export function checkStanza(value: unknown): void {
+  if (typeof value === 'object' && value !== null && 'bytes' in value && 'element' in value && 'from' in value && 'to' in value) return
+  throw new FederationError('S2S_ADDRESS', {
+    detail: `a stanza has to be an Element of the ltx that is used here, or one that was received, not ${kindOf(value)}`
+  })
 }
 
 function fromElement(element: Element): OutboundStanza {

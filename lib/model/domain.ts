@@ -29,9 +29,14 @@ const known = new Map<string, Domain>()
 export function domain(text: string): Domain {
   const seen = known.get(text)
   if (seen !== undefined) return seen
-  const canonical = canonicalDomain(text)
-  if (canonical === undefined)
-    throw new FederationError('S2S_ADDRESS', { detail: `${JSON.stringify(text.slice(0, 80))} is not a domain name` })
+  // JavaScript lets anything through.
+  const given: unknown = text
+  const canonical = typeof given === 'string' ? canonicalDomain(given) : undefined
+  if (canonical === undefined) {
+    const shown =
+      typeof given === 'string' ? JSON.stringify(given.slice(0, 80)) : given === null ? 'null' : `what is of the type ${typeof given}`
+    throw new FederationError('S2S_ADDRESS', { detail: `${shown} is not a domain name` })
+  }
   if (known.size >= KNOWN_MOST) known.clear()
   known.set(text, canonical)
   return canonical

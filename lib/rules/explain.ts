@@ -3,13 +3,17 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Alternative, PairStatus, Report, TraceEntry } from '../model/report.ts'
 import { entryText } from './entry-text.ts'
 import { printable } from './escape.ts'
+import { checkReport } from './stored-report.ts'
 
 /**
  * A report as a person reads it: who to whom and where it ended, one numbered line per step with the policy's answers between, and
  * at last what the link is worth, plainly when it is not encrypted, with the change that would have raised it. Lines are joined by
  * newlines, without one at the end; nothing in it acts on a terminal.
+ *
+ * @throws FederationError `S2S_CONFIG` for what is no report, such as one of another schema
  */
 export function explain(report: Report): string {
+  checkReport(report, 'explain: report')
   return [title(report), ...steps(report), ...furtherPairs(report), `  ${ending(report)}`].map(printable).join('\n')
 }
 

@@ -11,6 +11,8 @@ const HASH = 'ab'.repeat(32)
 const NOTHING = 'answers no question: it has to have at least one of admit, tls, certificate, proofs, afterFailure, minimumLevel'
 const KNOWN = 'is not known; known are kind, name, options, admit, tls, certificate, proofs, afterFailure, minimumLevel'
 
+const REPORT = { schema: 1, peer: {}, trace: [], pairs: [], downgrades: [], alternatives: [] }
+
 /** What JavaScript lets through, whatever the types say. */
 const given = (value: unknown): never => value as never
 
@@ -61,8 +63,8 @@ describe('policy/shape', () => {
       () => predict({ policy: ladder, guards: given(block(patterns)), certificate: 'valid' }, { policy: ladder, certificate: 'valid' }),
       'predict: initiator.guards has to be a list of guards, not an object'
     ],
-    [() => replay(given({}), {}), `replay: policy ${NOTHING}`],
-    [() => replay(given({}), ladder, given(null)), 'replay: guards has to be a list of guards, not null']
+    [() => replay(given(REPORT), {}), `replay: policy ${NOTHING}`],
+    [() => replay(given(REPORT), ladder, given(null)), 'replay: guards has to be a list of guards, not null']
   ]
   for (const preset of ['ladder', 'encrypted', 'strict', 'openfire36'] as const) {
     const make: (options: never) => Policy = policies[preset]
