@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { NO_FEATURES } from '../../lib/model/stream.ts'
-import { proofsToTry, untriedProofs } from '../../lib/rules/proofs.ts'
+import { describeNoProof, proofsToTry, untriedProofs } from '../../lib/rules/proofs.ts'
 import type { ProofFacts } from '../../lib/rules/proofs.ts'
 import { attempt, endpoint } from './peers.ts'
 
@@ -86,5 +86,18 @@ describe('rules/proofs', () => {
     assert.deepEqual(untriedProofs(['dialback'], { ...best, hasPassword: false, ours: 'self-signed' }, first), [
       { proof: 'sasl-external', outcome: 'skipped', code: 'own-certificate' }
     ])
+  })
+
+  it('says of each proof why it is not left, and what our own certificate has to do with it', () => {
+    const facts: ProofFacts = { ...best, features: NO_FEATURES, namespaceDialback: false, hasPassword: false, ours: 'invalid' }
+    assert.equal(
+      describeNoProof(untriedProofs(all, facts, first), 'invalid'),
+      'not SASL EXTERNAL (the peer does not offer it, and our own certificate does not verify), not dialback (the peer does not offer it)'
+    )
+    const clear: ProofFacts = { ...best, encrypted: false, use: undefined }
+    assert.equal(
+      describeNoProof(untriedProofs(['sasl-external'], clear, first), 'trusted'),
+      'not SASL EXTERNAL (the stream is not encrypted), not SASL PLAIN (the stream is not encrypted), not dialback (policy does not want it)'
+    )
   })
 })
