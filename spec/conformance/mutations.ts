@@ -347,5 +347,21 @@ export const mutations: readonly Mutation[] = [
     file: 'lib/outgoing/both-ways.ts',
     find: "if (typeof identity !== 'string') {",
     replace: "if (typeof identity !== 'string' && identity.code !== 'policy') {"
+  },
+  {
+    rule: 'a stanza waits for the handler of the one before, whoever made its promise',
+    id: 'RFC6120-10.1-a',
+    file: 'lib/streams/delivery.ts',
+    find: 'return isThenable(handled) ?',
+    replace: 'return handled instanceof Promise ?',
+    specs: ['spec/incoming/stanzas.spec.ts']
+  },
+  {
+    rule: 'a guard that fails keeps no other from learning',
+    id: 'SEC-DOWN-a',
+    file: 'lib/engine.ts',
+    find: 'failed(cause)\n  }',
+    replace: 'throw cause\n  }',
+    specs: ['spec/policy/guards-engine.spec.ts']
   }
 ]

@@ -163,7 +163,7 @@ describe('incoming/stanzas', () => {
     assert.deepEqual(order, ['m0 begins', 'm0 ends', 'm1 begins'])
   })
 
-  it('waits for whatever has a then, as for a promise', async () => {
+  it('[RFC6120-10.1-a] waits for whatever has a then, as for a promise', async () => {
     const order: string[] = []
     const gates: (() => void)[] = []
     const { caller, scene } = await linked({

@@ -55,7 +55,7 @@ describe('guards on real engines', () => {
     assert.equal((await world.run(a.probe(PAIR))).level, undefined)
   })
 
-  it('learn of a pair although others fail to, which is a warning', async () => {
+  it('[SEC-DOWN-a] learn of a pair although others fail to, which is a warning', async () => {
     await world.engine('b.example')
     const learned: string[] = []
     const asleep = { kind: 'guard', name: 'asleep', learn: () => Promise.reject(new Error('no memory')) as unknown as undefined } as const
