@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
-import { ENGINE, openLab, PROSODY, type Engine, type Lab } from './lab.ts'
-import { needsProsody } from './prosody.ts'
+import { ENGINE, openProsodyLab, type Engine, type Lab } from './lab.ts'
+import type { Prosody } from './prosody.ts'
+import { DOMAIN, needs } from './server.ts'
+
+const PROSODY = DOMAIN.prosody
 
 describe('one connection both ways (XEP-0288), with a real Prosody', () => {
-  let lab: Lab | undefined
+  let lab: Lab<Prosody> | undefined
   let engine: Engine | undefined
 
   beforeEach(async function () {
-    needsProsody(this)
-    lab = await openLab('strict')
+    needs('prosody', this)
+    lab = await openProsodyLab({ variant: 'strict' })
     engine = await lab.engine({ bidi: true })
   })
 
@@ -24,15 +27,15 @@ describe('one connection both ways (XEP-0288), with a real Prosody', () => {
     assert.ok(lab && engine)
     await engine.federation.connect(engine.pair)
     assert.equal(await engine.ping(), 'result')
-    assert.match(await lab.prosody.shell(`xmpp:ping("${PROSODY}", "${ENGINE}")`), /pong from engine\.test/)
+    assert.match(await lab.server.shell(`xmpp:ping("${PROSODY}", "${ENGINE}")`), /pong from engine\.test/)
     assert.deepEqual(flows(engine), ['outgoing send sasl-external', 'outgoing receive sasl-external'])
-    await lab.prosody.logged(/Requested bidirectional stream/)
+    await lab.server.logged(/Requested bidirectional stream/)
   })
 
   it('that Prosody has opened: what we send goes back on it', async () => {
     assert.ok(lab && engine)
-    assert.match(await lab.prosody.shell(`xmpp:ping("${PROSODY}", "${ENGINE}")`), /pong from engine\.test/)
-    await lab.prosody.logged(/Requesting bidirectional stream/)
+    assert.match(await lab.server.shell(`xmpp:ping("${PROSODY}", "${ENGINE}")`), /pong from engine\.test/)
+    await lab.server.logged(/Requesting bidirectional stream/)
     assert.equal(await engine.ping(), 'result')
     assert.deepEqual(flows(engine), ['incoming receive sasl-external', 'incoming send sasl-external'])
   })
@@ -43,7 +46,7 @@ describe('one connection both ways (XEP-0288), with a real Prosody', () => {
     await federation.connect(pair)
     assert.ok((await federation.ping(pair)) >= 0)
     // It acknowledges our ping, and we its answer.
-    await lab.prosody.logged(/Received ack request, acking for 1\b/)
-    await lab.prosody.logged(/#queue = 0 \(acked: 1\)/)
+    await lab.server.logged(/Received ack request, acking for 1\b/)
+    await lab.server.logged(/#queue = 0 \(acked: 1\)/)
   })
 })

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { ENGINE, openLab, PROSODY, type Lab } from './lab.ts'
-import { needsProsody } from './prosody.ts'
+import { ENGINE, openProsodyLab, type Lab } from './lab.ts'
+import type { Prosody } from './prosody.ts'
+import { DOMAIN, needs } from './server.ts'
+
+const PROSODY = DOMAIN.prosody
 
 describe('a real Prosody', () => {
-  let lab: Lab | undefined
+  let lab: Lab<Prosody> | undefined
 
   before(async function () {
-    needsProsody(this)
-    lab = await openLab('default')
+    needs('prosody', this)
+    lab = await openProsodyLab({ variant: 'default' })
   })
 
   after(() => lab?.close())
@@ -18,9 +21,9 @@ describe('a real Prosody', () => {
     assert.ok(lab)
     const listener = createServer().listen(0, '127.0.0.1')
     await once(listener, 'listening')
-    lab.publish(ENGINE, (listener.address() as AddressInfo).port)
+    lab.publish(ENGINE, listener.address() as AddressInfo)
     const dialled = once(listener, 'connection')
-    const answer = lab.prosody.shell(`xmpp:ping("${PROSODY}", "${ENGINE}", 1)`)
+    const answer = lab.server.shell(`xmpp:ping("${PROSODY}", "${ENGINE}", 1)`)
     const [connection] = (await dialled) as [Socket]
     connection.on('error', () => undefined)
     const [header] = (await once(connection, 'data')) as [Buffer]
@@ -37,10 +40,10 @@ describe('a real Prosody', () => {
 
   it('speaks through its shell, and ends when it is told to', async () => {
     assert.ok(lab)
-    assert.match(await lab.prosody.shell('s2s:show()'), /s2s connections shown/)
-    const other = await openLab('plain')
+    assert.match(await lab.server.shell('s2s:show()'), /s2s connections shown/)
+    const other = await openProsodyLab({ variant: 'plain' })
     await other.close()
-    const connection = connect(other.prosody.port, other.prosody.address)
+    const connection = connect(other.server.port, other.server.address)
     const [error] = (await once(connection, 'error')) as [NodeJS.ErrnoException]
     assert.equal(error.code, 'ECONNREFUSED')
   })

@@ -12,118 +12,176 @@ import {
 } from '../../lib/index.ts'
 import { createAuthority, type Authority } from '../../lib/testing/certificates.ts'
 import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
-import { startProsody, type Prosody, type ProsodyVariant } from './prosody.ts'
+import { ownAddress } from './process.ts'
+import { startProsody, type Prosody } from './prosody.ts'
+import { DOMAIN, startServer, type PeerServer, type ServerKind, type ServerOptions, type ServerVariant } from './server.ts'
 
 export const ENGINE = 'engine.test'
-export const PROSODY = 'prosody.test'
 const NS_PING = 'urn:xmpp:ping'
-const LOOPBACK = '127.0.0.1'
 const DEADLINE = 20_000
 
-/** What both sides stand in: one authority that both trust, one DNS server that both ask, one engine and one Prosody. */
-export interface Lab {
+/** What both sides stand in: one authority that both trust, one DNS server that both ask, one engine and one server. */
+export interface Lab<S extends PeerServer = PeerServer> {
   readonly dns: DnsServer
   readonly authority: Authority
-  readonly prosody: Prosody
-  /** Publishes where a domain listens for STARTTLS. */
-  publish(name: string, port: number): void
-  /** Starts the engine for {@link ENGINE}; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
-  engine(options?: {
-    readonly credentials?: Credentials
-    readonly policy?: Policy
-    readonly bidi?: boolean
-    /** Hears every stanza as well. */
-    readonly hear?: (stanza: Stanza) => void
-  }): Promise<Engine>
+  readonly server: S
+  /** The server's domain. */
+  readonly theirs: string
+  /** Publishes where a domain listens for STARTTLS: an SRV record, and the address of its target. */
+  publish(name: string, at: SocketAddress): void
+  /** Starts an engine; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
+  engine(options?: EngineOptions): Promise<Engine>
   close(): Promise<void>
+}
+
+export interface LabOptions extends Partial<Pick<ServerOptions, 'verbose' | 'nagle'>> {
+  readonly variant: ServerVariant
+  /** What the server shows. Default: a certificate that is valid. */
+  readonly credentials?: (authority: Authority) => Credentials
+  /** The domains that engines will have. Default {@link ENGINE}. */
+  readonly domains?: readonly string[]
+}
+
+export interface EngineOptions {
+  /** What each domain shows. Default: {@link ENGINE} with a certificate that is valid. */
+  readonly domains?: Readonly<Record<string, Credentials>>
+  readonly policy?: Policy
+  readonly bidi?: boolean
+  /** Hears every stanza as well. */
+  readonly hear?: (stanza: Stanza) => void
+  /** Default: any that is free. */
+  readonly port?: number
 }
 
 export interface Engine {
   readonly federation: Federation
+  /** From the first domain to the server's. */
   readonly pair: DomainPair
-  /** Sends a ping to the peer's domain and gives the type of what comes back: over the peer's own stream to us. */
-  ping(): Promise<string | undefined>
+  /** STARTTLS. */
+  readonly at: SocketAddress
+  /** TLS from the first byte. */
+  readonly directAt: SocketAddress
+  /** Sends a ping to the server's domain and gives the type of what comes back: over the server's own stream to us. */
+  ping(from?: string): Promise<string | undefined>
+  /** Has the server ping one of our domains, and says whether that came about. */
+  pinged(domain?: string): Promise<boolean>
   stop(): Promise<void>
 }
 
-/** Prosody with one domain, {@link PROSODY}, whose certificate is valid unless another is given. */
-export async function openLab(variant: ProsodyVariant, credentials?: (authority: Authority) => Credentials): Promise<Lab> {
+/** A Prosody of one domain. */
+export function openProsodyLab(options: LabOptions): Promise<Lab<Prosody>> {
+  return open('prosody', startProsody, options)
+}
+
+/** A server of one domain. */
+export function openLab(kind: ServerKind, options: LabOptions): Promise<Lab> {
+  return open(kind, all => startServer(kind, all), options)
+}
+
+async function open<S extends PeerServer>(
+  kind: ServerKind,
+  start: (options: ServerOptions) => Promise<S>,
+  { credentials, domains = [ENGINE], ...rest }: LabOptions
+): Promise<Lab<S>> {
   const authority = createAuthority()
   const dns = await startDnsServer()
-  const publish = (name: string, port: number): void => {
-    dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port }])
-    dns.zone.addresses(`host.${name}`, [LOOPBACK])
+  const theirs = DOMAIN[kind]
+  const address = await ownAddress()
+  const publish = (name: string, at: SocketAddress): void => {
+    dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port: at.port }])
+    dns.zone.addresses(`host.${name}`, [at.address])
   }
-  const hosts = { [PROSODY]: credentials?.(authority) ?? authority.issue(PROSODY) }
-  const prosody = await startProsody({ variant, hosts, authority: authority.certificate, dns })
-  publish(PROSODY, prosody.port)
+  const server = await start({
+    ...rest,
+    hosts: { [theirs]: credentials?.(authority) ?? authority.issue(theirs) },
+    authority: authority.certificate,
+    dns,
+    names: Object.fromEntries(domains.flatMap(name => [name, `host.${name}`].map(host => [host, address])))
+  })
+  publish(theirs, server)
   return {
     dns,
     authority,
-    prosody,
+    server,
+    theirs,
     publish,
-    engine: async options => {
+    engine: async (options = {}) => {
       const engine = await startEngine({
-        credentials: authority.issue(ENGINE),
+        domains: { [ENGINE]: authority.issue(ENGINE) },
         ...options,
         dns,
+        server,
+        theirs,
+        address,
         authority: authority.certificate
       })
-      publish(ENGINE, engine.port)
+      for (const name of Object.keys(options.domains ?? { [ENGINE]: true })) publish(name, engine.at)
       return engine
     },
     close: async () => {
-      await prosody.stop()
+      await server.stop()
       await dns.close()
     }
   }
 }
 
-interface EngineOptions {
-  readonly credentials: Credentials
-  readonly policy?: Policy
-  readonly bidi?: boolean
-  readonly hear?: (stanza: Stanza) => void
+interface Surroundings {
+  readonly domains: Readonly<Record<string, Credentials>>
   readonly dns: SocketAddress
+  readonly server: PeerServer
+  readonly theirs: string
+  readonly address: string
   readonly authority: string
 }
 
-async function startEngine({
-  credentials,
-  policy,
-  bidi = false,
-  hear,
-  dns,
-  authority
-}: EngineOptions): Promise<Engine & { readonly port: number }> {
+async function startEngine(options: EngineOptions & Surroundings): Promise<Engine> {
+  const { domains, policy, bidi = false, hear, dns, server, theirs, address, authority, port = 0 } = options
   const pending = new Map<string, (type: string | undefined) => void>()
+  const awaited = new Map<string, () => void>()
   const onStanza = (stanza: Stanza): void => {
     hear?.(stanza)
-    if (stanza.type === 'get') void federation.send(answerTo(stanza))
-    else pending.get(stanza.id ?? '')?.(stanza.type)
+    awaited.get(stanza.id ?? '')?.()
+    if (stanza.type !== 'get') pending.get(stanza.id ?? '')?.(stanza.type)
+    // A server that can be heard and not reached is not answered; what it makes of that is its own affair.
+    else federation.send(answerTo(stanza)).catch(() => undefined)
   }
   const federation: Federation = createFederation({
-    domains: { [ENGINE]: credentials },
+    domains,
     trust: { default: [authority] },
     resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
     allowPrivateAddresses: true,
-    listen: [{ host: LOOPBACK, port: 0 }],
+    listen: [
+      { host: address, port },
+      { host: address, port: 0, tls: 'direct' }
+    ],
     onStanza,
     // Each direction is to be met by a negotiation of its own, unless told otherwise.
     extensions: { bidi },
     ...(policy === undefined ? {} : { policy })
   })
   await federation.start()
-  const ping = (): Promise<string | undefined> => {
-    const id = `ping-${pending.size}`
-    const request = createElement('iq', { from: ENGINE, to: PROSODY, id, type: 'get' }, createElement('ping', { xmlns: NS_PING }))
-    return answered(request, id, federation, pending)
-  }
+  const [first = ENGINE] = Object.keys(domains)
+  let pings = 0
   return {
     federation,
-    port: federation.addresses[0]?.port ?? 0,
-    pair: { sender: domain(ENGINE), target: domain(PROSODY) },
-    ping,
+    at: { address, port: federation.addresses[0]?.port ?? 0 },
+    directAt: { address, port: federation.addresses[1]?.port ?? 0 },
+    pair: { sender: domain(first), target: domain(theirs) },
+    ping: (from = first) => {
+      pings += 1
+      const id = `ping-${pings}`
+      const request = createElement('iq', { from, to: theirs, id, type: 'get' }, createElement('ping', { xmlns: NS_PING }))
+      return answered(request, id, federation, pending)
+    },
+    pinged: (to = first) =>
+      server.ping(
+        theirs,
+        to,
+        id =>
+          new Promise(resolve => {
+            awaited.set(id, resolve)
+          })
+      ),
     stop: () => federation.stop()
   }
 }

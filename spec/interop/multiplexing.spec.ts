@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { createElement } from 'ltx'
-import { createFederation, dnsResolver, domain, policies, type Federation } from '../../lib/index.ts'
+import { createFederation, dnsResolver, domain, policies, type Federation, type SocketAddress } from '../../lib/index.ts'
 import { createAuthority } from '../../lib/testing/certificates.ts'
 import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
-import { PROSODY } from './lab.ts'
-import { needsProsody, startProsody, type Prosody } from './prosody.ts'
+import { startProsody, type Prosody } from './prosody.ts'
+import { DOMAIN, needs } from './server.ts'
+
+const PROSODY = DOMAIN.prosody
 
 const SENDERS = ['one.test', 'two.test', 'three.test']
 
@@ -15,14 +17,15 @@ describe('several of our domains and one Prosody', () => {
   const heard = new Map<string, () => void>()
 
   before(async function () {
-    needsProsody(this)
+    needs('prosody', this)
     const authority = createAuthority()
     dns = await startDnsServer()
     prosody = await startProsody({
       variant: 'default',
       hosts: { [PROSODY]: authority.issue(PROSODY) },
       authority: authority.certificate,
-      dns
+      dns,
+      names: {}
     })
     federation = createFederation({
       // Without a certificate that counts there is no EXTERNAL, and dialback is all that a connection of one's own would have.
@@ -37,8 +40,8 @@ describe('several of our domains and one Prosody', () => {
       }
     })
     await federation.start()
-    publish(PROSODY, prosody.port)
-    for (const name of SENDERS) publish(name, federation.addresses[0]?.port ?? 0)
+    publish(PROSODY, prosody)
+    for (const name of SENDERS) publish(name, federation.addresses[0] ?? assert.fail('it listens'))
   })
 
   after(async () => {
@@ -47,9 +50,9 @@ describe('several of our domains and one Prosody', () => {
     await dns.close()
   })
 
-  function publish(name: string, port: number): void {
+  function publish(name: string, { address, port }: SocketAddress): void {
     dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port }])
-    dns.zone.addresses(`host.${name}`, ['127.0.0.1'])
+    dns.zone.addresses(`host.${name}`, [address])
   }
 
   // Prosody 0.12 answers what comes on a stream over its own stream to the first sender of that stream, whoever asked.

@@ -1,3 +1,4 @@
+import type { SocketAddress } from '../../lib/index.ts'
 import type { Authority } from '../../lib/testing/certificates.ts'
 import { authOf } from '../../lib/testing/peer-xml.ts'
 import { dialPeer } from '../../lib/testing/scripted-connections.ts'
@@ -14,8 +15,8 @@ export const ORIGIN_HEADER =
   "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' xmlns:p='urn:p' xmlns:q='urn:q'>"
 
 /** A server with an open stream to the engine, by EXTERNAL inside TLS, that then says its stanzas byte by byte as it is told to. */
-export async function openOrigin(authority: Authority, port: number): Promise<ScriptedPeer> {
-  const peer = await dialPeer(tcpTransport(), { address: '127.0.0.1', port }, { credentials: authority.issue(ORIGIN) })
+export async function openOrigin(authority: Authority, at: SocketAddress): Promise<ScriptedPeer> {
+  const peer = await dialPeer(tcpTransport(), at, { credentials: authority.issue(ORIGIN) })
   const open = async (): Promise<void> => {
     peer.send(`<?xml version='1.0'?>${ORIGIN_HEADER}`)
     await peer.expectHeader()

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createElement } from 'ltx'
-import { createFederation, dnsResolver, FederationError, type Federation, type FederationOptions } from '../../lib/index.ts'
+import {
+  createFederation,
+  dnsResolver,
+  FederationError,
+  type Federation,
+  type FederationOptions,
+  type SocketAddress
+} from '../../lib/index.ts'
 import { createAuthority } from '../../lib/testing/certificates.ts'
 import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
-import { ENGINE, PROSODY } from './lab.ts'
-import { needsProsody, startProsody, type Prosody } from './prosody.ts'
+import { ENGINE } from './lab.ts'
+import { startProsody, type Prosody } from './prosody.ts'
+import { DOMAIN, needs } from './server.ts'
+
+const PROSODY = DOMAIN.prosody
 
 const MESSAGES = 10_000
 /** As many of ours are under way at once. */
@@ -32,10 +42,10 @@ describe('ten thousand messages each way, with a Prosody that is killed twice', 
   let heard: () => void = () => undefined
 
   before(async function () {
-    needsProsody(this)
+    needs('prosody', this)
     const authority = createAuthority()
     dns = await startDnsServer()
-    const trusted = { authority: authority.certificate, dns, verbose: false }
+    const trusted = { authority: authority.certificate, dns, names: {}, verbose: false }
     prosody = await startProsody({ variant: 'default', hosts: { [PROSODY]: authority.issue(PROSODY) }, ...trusted })
     const onStanza: FederationOptions['onStanza'] = ({ id = '', type }) => {
       if (type !== 'error') received.push(id)
@@ -52,8 +62,8 @@ describe('ten thousand messages each way, with a Prosody that is killed twice', 
       onStanza
     })
     await federation.start()
-    publish(PROSODY, prosody.port)
-    publish(ENGINE, federation.addresses[0]?.port ?? 0)
+    publish(PROSODY, prosody)
+    publish(ENGINE, federation.addresses[0] ?? assert.fail('it listens'))
   })
 
   after(async () => {
@@ -62,9 +72,9 @@ describe('ten thousand messages each way, with a Prosody that is killed twice', 
     await dns.close()
   })
 
-  function publish(name: string, port: number): void {
+  function publish(name: string, { address, port }: SocketAddress): void {
     dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port }])
-    dns.zone.addresses(`host.${name}`, ['127.0.0.1'])
+    dns.zone.addresses(`host.${name}`, [address])
   }
 
   const message = (id: string, text: string) => createElement('message', { from: ENGINE, to: PROSODY, id }, createElement('body', {}, text))

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { explain, policies, type CertificateState, type Policy, type Report } from '../../lib/index.ts'
+import { ENGINE, openLab, type Lab } from './lab.ts'
+import { KINDS, needs, type Levels } from './server.ts'
+
+type Shown = Exclude<CertificateState, 'missing' | 'valid'>
+
+/** How each is explained. */
+const CLAUSES: Readonly<Partial<Record<Shown, string>>> = {
+  'self-signed': 'self-signed',
+  expired: 'expired on \\S+',
+  'wrong-host': 'not valid for \\S+ \\(it names elsewhere\\.invalid, _xmpp-server\\.elsewhere\\.invalid\\)',
+  'unknown-ca': 'issued by an authority that is not trusted here \\(CN=Unknown authority\\)'
+}
+const encryptOnly = policies.ladder({ invalidCertificate: 'encrypt-only' })
+
+for (const kind of KINDS)
+  for (const [theirs, clause] of Object.entries(CLAUSES) as [Shown, string][])
+    describe(`${kind}, which shows a certificate that is ${theirs}`, () => {
+      let lab: Lab
+
+      before(async function () {
+        needs(kind, this)
+        lab = await openLab(kind, { variant: 'default', credentials: authority => authority.issue(`${kind}.test`, { state: theirs }) })
+      })
+
+      after(() => lab.close())
+
+      it('is met where the policy accepts it to encrypt with: dialback over TLS both ways, and pings cross', async () => {
+        const levels = await met(lab, encryptOnly)
+        assert.deepEqual(levels.ours, { outgoing: 'tls-dialback', incoming: 'tls-dialback' })
+        assert.deepEqual(levels.theirs, levels.ours, 'as the server itself has it')
+      })
+
+      it('is not met under the default policy; the reason is said, and nothing is tried in clear', async () => {
+        const engine = await lab.engine()
+        try {
+          const report = await engine.federation.probe(engine.pair)
+          assert.equal(report.level, undefined, explain(report))
+          assert.equal(report.error?.code, 'S2S_CERTIFICATE')
+          assert.match(report.error.message, new RegExp(`: ${clause}\\.$`))
+          assert.ok(
+            report.trace.some(({ step, facts }) => step === 'open-stream' && facts.features?.starttls === 'required'),
+            'the peer said that it requires TLS'
+          )
+          assert.equal(report.trace.filter(({ step }) => step === 'connect').length, 1)
+        } finally {
+          await engine.stop()
+        }
+      })
+
+      it('is refused when it comes to us, under the default policy; it is told so, and stays away', async () => {
+        const engine = await lab.engine()
+        try {
+          const ended = new Promise<Report>(resolve => {
+            engine.federation.on('negotiation-ended', ({ report }) => {
+              if (report.peer.direction === 'incoming') resolve(report)
+            })
+          })
+          assert.equal(await engine.pinged(), false)
+          const report = await ended
+          assert.equal(report.level, undefined)
+          assert.match(explain(report), new RegExp(`There is no link\\. The certificate of the peer is not accepted: ${clause}\\.`))
+        } finally {
+          await engine.stop()
+        }
+      })
+    })
+
+/** One meeting with pings in both directions; how both sides call where it ended. */
+async function met(lab: Lab, policy: Policy): Promise<{ readonly ours: Levels; readonly theirs: Levels }> {
+  const after = lab.server.log().length
+  const engine = await lab.engine({ policy })
+  try {
+    await engine.federation.connect(engine.pair)
+    assert.equal(await engine.pinged(), true)
+    assert.equal(await engine.ping(), 'result')
+    const ours = Object.fromEntries(engine.federation.links().map(({ direction, level }) => [direction, level]))
+    return { ours, theirs: await lab.server.levels(ENGINE, lab.theirs, after) }
+  } finally {
+    await engine.stop()
+  }
+}
