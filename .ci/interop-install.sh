@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Installs Prosody and its DNS library from the distribution's packages for spec/interop, as root or through sudo.
-# The packages' own service is kept from starting, and nothing of it is configured here.
+# Installs Prosody, ejabberd and what they need from the distribution's packages for spec/interop, as root or through sudo.
+# The packages' own services are kept from starting, and nothing of them is configured here.
 set -euo pipefail
 
-if command -v prosody >/dev/null && lua5.4 -e 'require "lunbound"' 2>/dev/null; then
-  dpkg-query -W prosody lua-unbound
+# libnss-wrapper gives ejabberd its addresses: it asks the C library for them, which knows /etc alone.
+packages=(prosody lua-unbound lua-readline ejabberd libnss-wrapper)
+
+if states=$(dpkg-query -W -f '${Package} ${Version} ${Status}\n' "${packages[@]}" 2>/dev/null) && ! grep -qv ' install ok installed$' <<<"$states"; then
+  echo "$states"
   exit 0
 fi
 
@@ -20,4 +23,4 @@ if [ ! -e "$policy" ]; then
 fi
 
 "${as_root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends prosody lua-unbound lua-readline
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}"

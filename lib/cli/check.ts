@@ -88,11 +88,18 @@ function callsTo(federation: Federation): Calls {
   return calls
 }
 
+/** The stream was ended for another reason than that the call back failed (RFC 6120 §4.9.3.15). */
+function isTurnedAway({ code, message = '' }: Report['trace'][number]): boolean {
+  return code === 'S2S_STREAM_ERROR_RECEIVED' && !message.includes('remote-connection-failed')
+}
+
 /** What the ladder itself cannot know: how this command was called, and what became of the call back. */
 function adviceOn(report: Report, { begun, failure }: Calls, values: Given): readonly string[] {
-  const asked = report.trace.some(entry => entry.step === 'dialback' && entry.outcome !== 'skipped' && entry.outcome !== 'absent')
-  if (report.level !== undefined || !asked) return []
+  const asked = report.trace.filter(({ step, outcome }) => step === 'dialback' && outcome !== 'skipped' && outcome !== 'absent')
+  if (report.level !== undefined || asked.length === 0) return []
   if (values.listen === undefined) return ['Nobody was listening for the call back of dialback here: see --listen.']
+  // A peer that turns the request itself away has called nobody.
+  if (begun === 0 && asked.every(isTurnedAway)) return []
   if (begun === 0)
     return [`Nobody called back at ${values.listen}: the peer cannot reach it, or finds other servers for ${values.from ?? ''} in DNS.`]
   if (failure === undefined) return []

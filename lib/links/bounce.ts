@@ -3,6 +3,7 @@ import type { FederationError } from '../errors.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { isBounceable } from '../rules/bounceable.ts'
 import { NS_STANZA_ERRORS } from '../xml/namespaces.ts'
+import { isElement } from '../xml/writer.ts'
 import { checkStanza } from './outbound-stanza.ts'
 
 /**
@@ -14,8 +15,8 @@ import { checkStanza } from './outbound-stanza.ts'
  * @throws FederationError `S2S_ADDRESS` for what is no stanza at all
  */
 export function bounce(stanza: Element | Stanza, error: FederationError): Element | undefined {
-  if (!(stanza instanceof Element)) checkStanza(stanza)
-  const element = stanza instanceof Element ? stanza : stanza.element
+  if (!isElement(stanza)) checkStanza(stanza)
+  const element = isElement(stanza) ? stanza : stanza.element
   const { type, id, from, to } = attributesOf(element)
   const name = element.getName()
   if (!isBounceable(name, type)) return undefined

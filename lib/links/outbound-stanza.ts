@@ -1,4 +1,4 @@
-import { Element } from 'ltx'
+import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
 import { parseAddress } from '../model/address.ts'
 import type { DomainPair } from '../model/domain.ts'
@@ -6,7 +6,7 @@ import type { Stanza } from '../model/stanza.ts'
 import { NS_CLIENT, NS_SERVER } from '../xml/namespaces.ts'
 import { kindOf } from '../rules/option-value.ts'
 import { isStanzaName } from '../xml/stanza.ts'
-import { serialize } from '../xml/writer.ts'
+import { isElement, serialize } from '../xml/writer.ts'
 
 /** A stanza ready to leave: the pair it belongs to, and its bytes. */
 export interface OutboundStanza {
@@ -21,21 +21,21 @@ export interface OutboundStanza {
  * @throws FederationError `S2S_ADDRESS` when it is no stanza, lacks an address, or holds what XML cannot carry
  */
 export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
-  if (stanza instanceof Element) return fromElement(stanza)
+  if (isElement(stanza)) return fromElement(stanza)
   checkStanza(stanza)
   const xml = stanza.bytes
   return { pair: { sender: stanza.from.domain, target: stanza.to.domain }, xml, size: xml.length }
 }
 
 /**
- * Whether what is no Element is a stanza that was received. An Element of another copy of ltx is neither.
+ * Whether what is no element is a stanza that was received.
  *
  * @throws FederationError `S2S_ADDRESS`
  */
 export function checkStanza(value: unknown): void {
   if (typeof value === 'object' && value !== null && 'bytes' in value && 'element' in value && 'from' in value && 'to' in value) return
   throw new FederationError('S2S_ADDRESS', {
-    detail: `a stanza has to be an Element of the ltx that is used here, or one that was received, not ${kindOf(value)}`
+    detail: `a stanza has to be an Element of ltx, or one that was received, not ${kindOf(value)}`
   })
 }
 

@@ -168,8 +168,9 @@ class TreeWriter {
   }
 }
 
-function isElement(child: unknown): child is Element {
-  return typeof child === 'object' && child !== null && 'children' in child && 'attrs' in child
+/** By what it has: an element may come from another copy of ltx than ours, or from its CommonJS build. */
+export function isElement(child: unknown): child is Element {
+  return typeof child === 'object' && child !== null && 'children' in child && 'attrs' in child && 'getName' in child
 }
 
 function textOf(child: unknown): string {

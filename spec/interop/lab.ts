@@ -27,6 +27,8 @@ export interface Lab<S extends PeerServer = PeerServer> {
   readonly server: S
   /** The server's domain. */
   readonly theirs: string
+  /** Where engines listen. */
+  readonly address: string
   /** Publishes where a domain listens for STARTTLS: an SRV record, and the address of its target. */
   publish(name: string, at: SocketAddress): void
   /** Starts an engine; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
@@ -104,6 +106,7 @@ async function open<S extends PeerServer>(
     authority,
     server,
     theirs,
+    address,
     publish,
     engine: async (options = {}) => {
       const engine = await startEngine({
