@@ -53,7 +53,7 @@ describe('an argument that cannot be used is named by an error of the engine', (
         [
           (each: Federation) => each.send(given(stanza)),
           'S2S_ADDRESS',
-          `a stanza has to be an Element of the ltx that is used here, or one that was received, not ${
+          `a stanza has to be an Element of ltx, or one that was received, not ${
             stanza === null ? 'null' : typeof stanza === 'string' ? 'text' : 'an object'
           }`
         ] as const
@@ -80,7 +80,7 @@ describe('an argument that cannot be used is named by an error of the engine', (
     [
       () => bounce(given(null), new FederationError('S2S_TIMEOUT')),
       'S2S_ADDRESS',
-      'a stanza has to be an Element of the ltx that is used here, or one that was received, not null'
+      'a stanza has to be an Element of ltx, or one that was received, not null'
     ]
   ]
   for (const [run, code, detail] of functions)

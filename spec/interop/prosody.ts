@@ -128,9 +128,10 @@ ${Object.keys(hosts)
 function shell(config: string, line: string): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile('prosodyctl', ['--config', config, 'shell', line], { timeout: SHELL_DEADLINE }, (error, stdout, stderr) => {
-      // An answer such as "Error: remote-server-not-found" also ends prosodyctl with a failure: it is an answer all the same.
-      if (error !== null && stdout === '') reject(new Error(`prosodyctl shell ${line}: ${stderr}`, { cause: error }))
-      else resolve(stdout)
+      // An answer such as "error<cancel:remote-server-not-found…>" also ends prosodyctl with a failure: it is an answer all the same.
+      if (error !== null && stdout === '' && !stderr.includes('error<'))
+        reject(new Error(`prosodyctl shell ${line}: ${stderr}`, { cause: error }))
+      else resolve(stdout + stderr)
     })
   })
 }
