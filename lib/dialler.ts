@@ -4,6 +4,7 @@ import type { Evidence } from './auth/evidence.ts'
 import { FederationError } from './errors.ts'
 import type { IncomingParts } from './incoming/parts.ts'
 import { OutgoingLink } from './links/outgoing-link.ts'
+import { checkedPair } from './links/router.ts'
 import type { DomainPair } from './model/domain.ts'
 import type { Rulebook } from './model/policy.ts'
 import type { Report } from './model/report.ts'
@@ -41,16 +42,17 @@ export class Dialler {
 
   /**
    * What takes a pair's stanzas: a live stream that the pair has joined, or a link of its own. What began under other settings counts
-   * only if the pair stands under those of now; if not, it begins anew.
+   * only if the pair stands under those of now; if not, it begins anew, if the pair is still ours to open.
    *
    * @param lost the pair's last stream, which is to be taken up again
-   * @throws FederationError the first failure that mattered
+   * @throws FederationError the first failure that mattered; `S2S_ADDRESS` or `S2S_LOCAL_DOMAIN` where domains have come or gone
    */
   async dial(pair: DomainPair, lost: LostStream | undefined): Promise<Carrier> {
     // What was lost with a connection of the pair's own is taken up on one of its own.
     const live = lost === undefined && this.#server.extensions.multiplexing ? this.#shared : undefined
     for (let tries = 1; ; tries += 1) {
       const { epoch } = this.#server
+      checkedPair(pair, this.#server)
       const { report, reached, error } = await this.negotiate(pair, this.#server.rulebook(), 'link', undefined, live)
       const result =
         reached === undefined

@@ -13,8 +13,10 @@ import { createAuthority } from '../lib/testing/certificates.ts'
 import { createTestClock } from '../lib/testing/clock.ts'
 import type { TestClock } from '../lib/testing/clock.ts'
 import { createNetwork } from '../lib/testing/network.ts'
+import { listenForPeers } from '../lib/testing/scripted-connections.ts'
+import type { ScriptedPeer } from '../lib/testing/scripted-peer.ts'
 import { simulatedTls } from '../lib/testing/simulated-tls.ts'
-import { pairOf } from './world.ts'
+import { createWorld, pairOf } from './world.ts'
 
 const START = Date.UTC(2027, 0, 1)
 const authority = createAuthority({ now: START })
@@ -69,7 +71,12 @@ const CHANGES: readonly Change[] = [
     },
     permits: () => false
   },
-  { what: 'our domain', make: (engine, name) => engine.removeDomain(name), permits: () => false }
+  { what: 'our domain', make: (engine, name) => engine.removeDomain(name), permits: () => false },
+  {
+    what: "the other server's domain, which becomes our own",
+    make: (engine, name) => engine.addDomain(name === 'a.example' ? 'b.example' : 'a.example'),
+    permits: () => false
+  }
 ]
 
 interface Pair {
@@ -154,6 +161,58 @@ async function meetAndChange(ladder: Ladder, change: Change, side: 'a' | 'b', af
   if (side === 'b' && nothingPermitted) assert.equal(two.delivered.count, count, `delivered after ${change.what}, after ${after} turns`)
   await two.stop()
 }
+
+/** A peer that confirms every key without asking anybody, and says what stanzas came. */
+async function gullible(peer: ScriptedPeer, heard: (id: string) => void): Promise<void> {
+  for (let frame = await peer.next(); frame !== undefined && frame.kind !== 'close'; frame = await peer.next()) {
+    if (frame.kind === 'header') {
+      peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+      peer.sendFeatures({ dialback: 'with-errors' })
+    } else if (frame.name === 'result') peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    else if (frame.name === 'message') heard(frame.id ?? '')
+  }
+  peer.close()
+}
+
+/** One call at a peer that says yes to everything, with a change after so many turns; never: how many turns it takes. */
+async function callAndChange(change: ((engine: Federation) => Promise<void>) | undefined, after = Infinity): Promise<number> {
+  const world = createWorld()
+  const listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+  world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+  const heard: string[] = []
+  listener.serve(peer => gullible(peer, id => heard.push(id)))
+  const engine = await world.engine('a.example', { policy: policies.ladder({ tls: 'never' }) })
+  const call = { over: false }
+  const sent = engine.send(message()).then(
+    () => (call.over = true),
+    () => (call.over = true)
+  )
+  let turns = 0
+  for (; turns < after && !call.over; turns += 1) await turn()
+  if (change !== undefined) {
+    await change(engine)
+    await turn()
+    const { length } = heard
+    await world.run(sent)
+    await world.clock.settle()
+    assert.deepEqual([engine.links(), heard.length], [[], length], `after ${after} turns`)
+  }
+  await world.stop()
+  await listener.close()
+  return turns
+}
+
+describe('domains that come and go while a peer that says yes to everything is called', () => {
+  const CHANGES_OF_DOMAIN: readonly (readonly [string, (engine: Federation) => Promise<void>])[] = [
+    ['the sender is removed', engine => engine.removeDomain('a.example')],
+    ['the target becomes our own', engine => engine.addDomain('b.example')]
+  ]
+  for (const [what, change] of CHANGES_OF_DOMAIN)
+    it(`${what}, at every moment: no link stands, and nothing is written any more`, async () => {
+      const turns = await callAndChange(undefined)
+      for (let after = 0; after <= turns + 2; after += 1) await callAndChange(change, after)
+    })
+})
 
 describe('settings that change while a link is being negotiated', () => {
   for (const ladder of LADDERS) {
