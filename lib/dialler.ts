@@ -23,6 +23,8 @@ import type { LiveLink, PairOnStream } from './streams/standing.ts'
 /** So often a negotiation begins anew because settings have changed while it went on. */
 const MOST_TRIES = 3
 
+type Joined = Extract<Reached, { kind: 'joined' }>
+
 /** Negotiates outgoing links, and keeps them among the engine's links as long as they live. */
 export class Dialler {
   readonly #server: AssembledServer
@@ -61,7 +63,8 @@ export class Dialler {
             ? await this.#join(reached, epoch)
             : await this.#establish(reached.stream, report, epoch, lost)
       if (!FederationError.is(result)) return result
-      if (epoch === this.#server.epoch || tries === MOST_TRIES || this.#stopped.aborted) throw result
+      const isTelling = epoch === this.#server.epoch && !isGone(reached)
+      if (isTelling || tries === MOST_TRIES || this.#stopped.aborted) throw result
     }
   }
 
@@ -79,16 +82,23 @@ export class Dialler {
     return await runNegotiation(n, live)
   }
 
-  async #join({ stream, evidence, reversed }: Extract<Reached, { kind: 'joined' }>, epoch: number): Promise<Carrier | FederationError> {
+  /** The stream may have ended while the settings of now were asked: then it is not the pair's, nor is what was lost with it. */
+  async #join({ stream, evidence, reversed }: Joined, epoch: number): Promise<Carrier | FederationError> {
     const { carrier, chain, connection } = stream
     const { observer } = this.#server
     const on = onStream({ evidence, reversed }, { encrypted: true, chain, address: connection?.address })
-    const fallen = await underSettingsOfNow(on, epoch, this.#server, () => {
-      observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence) })
-      if (reversed !== undefined) observer.emit('pair-authenticated', { link: carrier.link, pair: statusOf(reversed) })
-    })
-    if (fallen !== undefined && reversed !== undefined) stream.dropBack(reversed.pair)
-    return fallen ?? carrier
+    const taken: Carrier[] = []
+    try {
+      const fallen = await underSettingsOfNow(on, epoch, this.#server, () => {
+        if (!carrier.usable) return
+        observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence, reversed) })
+        if (reversed !== undefined) observer.emit('pair-authenticated', { link: carrier.link, pair: statusOf(reversed) })
+        taken.push(carrier)
+      })
+      return taken[0] ?? fallen ?? ended(evidence.pair)
+    } finally {
+      if (taken.length === 0) stream.forget(evidence.pair)
+    }
   }
 
   async #establish(
@@ -130,6 +140,15 @@ export class Dialler {
     })
     this.#server.background(gone)
   }
+}
+
+/** A stream that was joined and has ended says nothing of the pair. */
+function isGone(reached: Reached | undefined): boolean {
+  return reached?.kind === 'joined' && !reached.stream.carrier.usable
+}
+
+function ended(pair: DomainPair): FederationError {
+  return new FederationError('S2S_STREAM_CLOSED', { pair, step: 'establish', detail: 'the stream that was joined has ended' })
 }
 
 /** What a negotiation has yielded, to be judged again. What we send is asked about without an address, as before a dial. */

@@ -222,6 +222,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   #break(error: FederationError): void {
     this.#open = false
     this.#failure ??= error
+    this.#back?.end(error)
     this.shared.end(error)
     this.#closing ??= this.#hangUp(error)
   }
@@ -281,11 +282,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   #act(frame: ElementFrame): Promise<void> | undefined {
     const kind = kindOf(frame)
     if (kind === 'stream-management' && this.#acknowledgements.receive(frame)) return undefined
-    if (kind === 'dialback-answer') {
-      this.shared.receive(frame)
-      // Whoever waited for it has it, and has acted on it, before the next element is read.
-      return this.#back === undefined ? undefined : Promise.resolve()
-    }
+    if (kind === 'dialback-answer') return this.shared.receive(frame)
     const turn = this.#back === undefined ? 'unexpected' : this.#back.receive(frame)
     if (turn !== 'unexpected') return turn
     throw new FederationError('S2S_STREAM_ERROR_SENT', {

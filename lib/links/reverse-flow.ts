@@ -52,10 +52,6 @@ export class ReverseFlow {
     this.#pairs.set(pairKey(evidence.pair), statusOf(evidence))
   }
 
-  remove(pair: DomainPair): void {
-    this.#pairs.delete(pairKey(pair))
-  }
-
   has(pair: DomainPair): boolean {
     return this.#pairs.has(pairKey(pair))
   }

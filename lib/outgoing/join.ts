@@ -99,7 +99,7 @@ async function join(n: Negotiation, judged: Judged, back: ReversedIdentity | und
   arrive(n, judged)
   const request = { pair, secret: server.dialbackSecrets.current, peerIdentity: identityOf({ verdict, use }) }
   try {
-    const evidence = await n.step('dialback', facts => stream.ask(request, back, facts))
+    const evidence = await n.step('dialback', facts => stream.ask(request, facts))
     if (FederationError.is(evidence)) throw evidence.located({ step: 'dialback', pair })
     if (!stream.carrier.usable) throw n.failed('establish', 'S2S_STREAM_CLOSED', { detail: 'the stream that was joined has ended' })
     n.note('establish', { level: evidence.level })
@@ -107,12 +107,11 @@ async function join(n: Negotiation, judged: Judged, back: ReversedIdentity | und
     n.enterBidi(reversed(pair), 'ok', 'ok')
     return { kind: 'joined', stream, evidence, reversed: reversedEvidence(evidence, back) }
   } catch (thrown) {
-    if (n.signal.aborted) throw n.calledOff(thrown)
     const error = FederationError.from(thrown)
+    stream.forget(pair, error)
+    if (n.signal.aborted) throw n.calledOff(thrown)
     if (afterFailedJoin(error) === 'give-up') throw error
     return undefined
-  } finally {
-    stream.forget(pair)
   }
 }
 

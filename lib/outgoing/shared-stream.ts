@@ -2,9 +2,9 @@ import { keyXml, readAnswer } from '../auth/dialback-initiating.ts'
 import type { DialbackOutcome, DialbackRequest } from '../auth/dialback-initiating.ts'
 import { statusOf } from '../auth/evidence.ts'
 import type { Evidence } from '../auth/evidence.ts'
-import { reversedEvidence } from '../auth/reversal.ts'
 import { FederationError } from '../errors.ts'
 import type { OwnCertificate } from '../model/certificate.ts'
+import { pairKey } from '../model/domain.ts'
 import type { Domain, DomainPair } from '../model/domain.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { StreamFeatures } from '../model/stream.ts'
@@ -13,7 +13,6 @@ import type { LinkConnection, StreamFacts } from '../rules/multiplexing.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import { DialbackRequests } from '../streams/dialback-requests.ts'
 import type { ElementFrame } from '../xml/framer.ts'
-import type { ReversedIdentity } from './both-ways.ts'
 import type { AuthenticatedStream } from './negotiate.ts'
 
 /** What a stream needs of the link that it is. */
@@ -24,7 +23,7 @@ export interface SharedStreamOptions {
   readonly report: Report
   readonly mostPairs: number
   /** What takes the pairs of the opposite flow; undefined: the stream goes one way. */
-  readonly back: { add(evidence: Evidence): void; remove(pair: DomainPair): void } | undefined
+  readonly back: { add(evidence: Evidence): void } | undefined
   readonly write: (xml: string) => void
   /** A pair has joined. */
   readonly grown: () => void
@@ -39,6 +38,8 @@ export class SharedStream {
   readonly connection: LinkConnection | undefined
   readonly #options: SharedStreamOptions
   readonly #requests = new DialbackRequests()
+  /** Pairs that the peer has answered about and that are not decided, by `pairKey`: what to call when they are. */
+  readonly #undecided = new Map<string, () => void>()
   #pairs: readonly PairStatus[]
   #refusals = 0
 
@@ -102,23 +103,19 @@ export class SharedStream {
   /**
    * Sends the key of a further pair and waits for its answer (XEP-0220 §2.1.1); the pairs that are there flow on meanwhile.
    *
-   * @param identity of a stream that goes both ways: how we know whose stanzas come back for the pair, which they may from the answer on
+   * Whatever comes of it, {@link add} or {@link forget} has to follow.
+   *
    * @returns evidence, or the dialback error, after which the stream lives on
    * @throws FederationError `S2S_DIALBACK_INVALID`, after which no new stanza leaves on the stream; or what the stream ended with
    */
-  async ask(
-    request: Omit<DialbackRequest, 'streamId'>,
-    identity: ReversedIdentity | undefined,
-    facts: DialbackOutcome
-  ): Promise<Evidence | FederationError> {
-    const { established, write, back } = this.#options
+  async ask(request: Omit<DialbackRequest, 'streamId'>, facts: DialbackOutcome): Promise<Evidence | FederationError> {
+    const { established, write } = this.#options
     const { header, stream } = established
     const answer = this.#requests.answerTo(request.pair)
     write(keyXml({ ...request, streamId: header.id ?? '' }))
     try {
       const read = readAnswer(await answer, request, stream.encrypted, facts)
       if (FederationError.is(read)) this.#refusals += 1
-      else if (identity !== undefined) back?.add(reversedEvidence(read, identity))
       return read
     } catch (error) {
       if (FederationError.is(error) && error.code === 'S2S_DIALBACK_INVALID') this.#options.retire()
@@ -127,33 +124,54 @@ export class SharedStream {
   }
 
   /**
-   * Nobody waits for the answer about a pair any more. On a stream that goes both ways the peer may still say `valid`, and then send
+   * The pair is not to be on the stream. On one that goes both ways the peer may have said `valid`, or may say it still, and then send
    * for the reversed pair: such a stream takes nothing more.
+   *
+   * @param error what the peer has answered with, if it was an error: then it sends nothing for the pair
    */
-  forget(pair: DomainPair): void {
-    if (this.#requests.forget(pair) && this.goesBothWays) this.#options.retire()
+  forget(pair: DomainPair, error?: FederationError): void {
+    const wasPending = this.#requests.forget(pair)
+    const wasValid = this.#decide(pair) && error?.code !== 'S2S_DIALBACK_ERROR'
+    if (this.goesBothWays && (wasPending || wasValid)) this.#options.retire()
   }
 
-  /** The pair of the opposite flow, which was let in with the answer, is not to be after all. */
-  dropBack(pair: DomainPair): void {
-    this.#options.back?.remove(pair)
-  }
-
-  /** Evidence makes a pair of the stream: from now on its stanzas may leave on it. */
-  add(evidence: Evidence): PairStatus {
+  /**
+   * Evidence makes a pair of the stream: from now on its stanzas may leave on it.
+   *
+   * @param reversed the pair of the opposite flow, whose stanzas may come from now on
+   */
+  add(evidence: Evidence, reversed: Evidence | undefined): PairStatus {
     const status = statusOf(evidence)
     this.#pairs = [...this.#pairs, status]
+    if (reversed !== undefined) this.#options.back?.add(reversed)
     this.#options.grown()
+    this.#decide(evidence.pair)
     return status
   }
 
-  /** An answer from the peer. @returns false if nobody asked for it here */
-  receive(frame: ElementFrame): boolean {
-    return this.#requests.receive(frame)
+  /**
+   * An answer from the peer; one that nobody has asked for here is dropped.
+   *
+   * @returns a promise on a stream that goes both ways: it must not be read on before it is decided whether the reversed pair may come
+   */
+  receive(frame: ElementFrame): Promise<void> | undefined {
+    const pair = this.#requests.receive(frame)
+    if (pair === undefined || !this.goesBothWays) return undefined
+    return new Promise(resolve => this.#undecided.set(pairKey(pair), resolve))
+  }
+
+  /** @returns whether it was answered about, and not decided */
+  #decide(pair: DomainPair): boolean {
+    const key = pairKey(pair)
+    const tell = this.#undecided.get(key)
+    tell?.()
+    return this.#undecided.delete(key)
   }
 
   /** The stream is over for whoever still waits. */
   end(cause: FederationError | undefined): void {
     this.#requests.end(cause ?? new FederationError('S2S_STREAM_CLOSED', { detail: 'the stream ended while dialback was pending' }))
+    for (const tell of this.#undecided.values()) tell()
+    this.#undecided.clear()
   }
 }

@@ -51,17 +51,18 @@ export class DialbackRequests {
   /**
    * A typed `<db:result/>` from the peer.
    *
-   * @returns false if it answers nothing that is pending here: it is to be dropped
+   * @returns the pair that it answers about; undefined if nothing of the kind is pending here: it is to be dropped
    */
-  receive(frame: ElementFrame): boolean {
+  receive(frame: ElementFrame): DomainPair | undefined {
     const sender = parseDomain(frame.to ?? '')
     const target = parseDomain(frame.from ?? '')
-    if (frame.name !== 'result' || sender === undefined || target === undefined) return false
-    const key = pairKey({ sender, target })
+    if (frame.name !== 'result' || sender === undefined || target === undefined) return undefined
+    const pair = { sender, target }
+    const key = pairKey(pair)
     const pending = this.#pending.get(key)
     this.#pending.delete(key)
     pending?.answer(frame)
-    return pending !== undefined
+    return pending === undefined ? undefined : pair
   }
 
   /** The stream is over: nothing that is pending will be answered. */

@@ -642,6 +642,77 @@ describe('multiplexing on a live outgoing link', () => {
       await world.run(sent)
       own.close()
     })
+
+    const refusing = (refused: string): Guard => ({
+      kind: 'guard',
+      name: 'refusing',
+      admit: ({ direction, local }) => (direction === 'incoming' && local === refused ? 'refuse' : undefined)
+    })
+    const answeredAnd = (more: string): string => dialbackOf('result', { from: 'b.example', to: 'a2.example', type: 'valid' }) + more
+
+    it('nothing is delivered behind an answer before the settings of now have been asked whether it may come', async () => {
+      const peer = await liveBothWays()
+      const sent = send('a2.example', 'b.example', 'x')
+      await expectKey(peer, 'a2.example', 'b.example')
+      await engine.setGuards([refusing('a2.example')])
+      peer.send(answeredAnd(back('a2.example', '1')))
+      const own = await expectOwn('a2.example', 'b.example', 'x')
+      assert.equal(await world.run(sent), 'written')
+      await peer.expectClose()
+      assert.deepEqual(delivered, [])
+      assert.ok(!joined.some(each => each.startsWith('b.example a2.example')))
+      peer.close()
+      own.close()
+    })
+
+    it('what came behind an answer is delivered when the settings of now let it', async () => {
+      let admit: () => void = () => undefined
+      const slow = new Promise<undefined>(resolve => (admit = () => resolve(undefined)))
+      const peer = await liveBothWays()
+      const sent = send('a2.example', 'b.example', 'x')
+      await expectKey(peer, 'a2.example', 'b.example')
+      const set = engine.setGuards([{ kind: 'guard', name: 'slow', admit: () => slow }])
+      peer.send(answeredAnd(back('a2.example', '1')))
+      await world.clock.settle()
+      assert.deepEqual(delivered, [])
+      admit()
+      await set
+      await peer.expect('message', undefined, { id: 'x' })
+      assert.equal(await world.run(sent), 'written')
+      assert.deepEqual(delivered, ['1 b.example a2.example tls-dialback'])
+      peer.close()
+    })
+
+    it('a link on which it is still being asked whether a pair may join ends all the same when its connection does', async () => {
+      const peer = await liveBothWays()
+      const sent = send('a2.example', 'b.example', 'x').catch(() => undefined)
+      await expectKey(peer, 'a2.example', 'b.example')
+      void engine.setGuards([{ kind: 'guard', name: 'endless', admit: () => new Promise<undefined>(() => undefined) }])
+      answer(peer, 'a2.example', 'b.example')
+      await world.clock.settle()
+      for (const link of engine.links()) void link.close()
+      await peer.expectClose()
+      peer.close()
+      await world.clock.advance(10_000)
+      assert.deepEqual(engine.links(), [])
+      await engine.setGuards([])
+      await world.run(engine.stop())
+      await sent
+    })
+
+    it('of a link that is reset, nothing more is delivered from the moment at which the new settings are in force', async () => {
+      const peer = await liveBothWays()
+      const [link] = engine.links()
+      const closing = link?.close()
+      await peer.expectClose()
+      const set = engine.setGuards([refusing('a.example')])
+      await set
+      peer.send(back('a.example', '1'))
+      await world.clock.settle()
+      assert.deepEqual(delivered, [])
+      peer.close()
+      await world.run(closing ?? Promise.resolve())
+    })
   })
 
   describe('settings that change meanwhile', () => {
@@ -661,6 +732,50 @@ describe('multiplexing on a live outgoing link', () => {
       assert.deepEqual(joined, ['a.example b.example on 1'])
       await peer.expectNothing()
       peer.close()
+    })
+
+    it('give a pair whose stream is lost while it is asked about another one, and the lost one is resumed for the pair it was made for', async () => {
+      await start()
+      const first = send('a.example', 'b.example', '1')
+      const peer = await opened('a.example', 'b.example', { ...ERRORS, other: `<sm ${SM}/>` })
+      await expectKey(peer, 'a.example', 'b.example')
+      answer(peer, 'a.example', 'b.example')
+      await peer.expect('enable')
+      peer.send(`<enabled ${SM} id='lost' resume='true'/>`)
+      await peer.expect('message', undefined, { id: '1' })
+      await peer.expect('r')
+      const second = send('a2.example', 'b.example', '2')
+      await expectKey(peer, 'a2.example', 'b.example')
+      let admit: () => void = () => undefined
+      const slow = new Promise<undefined>(resolve => (admit = () => resolve(undefined)))
+      const isSlow = { now: true }
+      const set = engine.setGuards([
+        { kind: 'guard', name: 'slow', admit: ({ local }) => (isSlow.now && local === 'a2.example' ? slow : undefined) }
+      ])
+      answer(peer, 'a2.example', 'b.example')
+      await world.clock.settle()
+      peer.reset()
+      const again = await opened('a.example', 'b.example', { ...ERRORS, other: `<sm ${SM}/>` }, 's2')
+      await expectKey(again, 'a.example', 'b.example', 's2')
+      isSlow.now = false
+      admit()
+      await set
+      const own = await opened('a2.example', 'b.example', { ...ERRORS, other: `<sm ${SM}/>` }, 's3')
+      await expectKey(own, 'a2.example', 'b.example', 's3')
+      answer(own, 'a2.example', 'b.example')
+      await own.expect('enable')
+      own.send(`<enabled ${SM}/>`)
+      await own.expect('message', undefined, { id: '2', from: 'x@a2.example' })
+      answer(again, 'a.example', 'b.example')
+      await again.expect('resume', undefined, { previd: 'lost' })
+      again.send(`<resumed ${SM} previd='lost' h='0'/>`)
+      await again.expect('message', undefined, { id: '1', from: 'x@a.example' })
+      again.send(`<a ${SM} h='1'/>`)
+      assert.equal(await world.run(first), 'acknowledged')
+      own.send(`<a ${SM} h='1'/>`)
+      assert.equal(await world.run(second), 'acknowledged')
+      again.close()
+      own.close()
     })
 
     it('let a pair join that stands under them', async () => {
