@@ -11,15 +11,21 @@ import type { IncomingNegotiation } from './negotiation.ts'
 export class Farewell {
   readonly #n: IncomingNegotiation
   #isBegun = false
+  #isHeard = false
   #timer: Timer | undefined
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
   }
 
-  /** Nothing is sent any more. */
+  /** One side is leaving: nothing is sent any more. */
   get isBegun(): boolean {
-    return this.#isBegun
+    return this.#isBegun || this.#isHeard
+  }
+
+  /** The peer's closing tag has come. */
+  hear(): void {
+    this.#isHeard = true
   }
 
   /** Our closing tag is sent. */

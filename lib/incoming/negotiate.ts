@@ -87,12 +87,11 @@ async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next>
     const frame = stream.take()
     if (frame === undefined) await n.untilStopped(stream.readable())
     else if (frame.kind === 'close') {
-      const rest = n.authenticated.idle()
-      if (rest !== undefined) await n.untilStopped(rest)
+      await hearOut(stream, n)
       return undefined
     } else {
       const turn = act(frame, open, n)
-      if (turn instanceof Promise) await n.untilStopped(turn)
+      if (turn instanceof Promise) await n.untilStopped(n.authenticated.reversed === undefined ? turn : stream.unlessGone(turn))
       else if (turn !== undefined) return turn
       if (isDeaf(stream, n)) {
         n.authenticated.watch()
@@ -100,6 +99,16 @@ async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next>
       }
     }
   }
+}
+
+/** The peer has closed the stream: what it has sent is handled, however long that takes, and nothing that we have leaves here any more. */
+async function hearOut(stream: XmlStream, n: IncomingNegotiation): Promise<void> {
+  n.hearClosing()
+  const rest = n.authenticated.idle()
+  if (rest === undefined) return
+  // Nor is anything acknowledged any more: the pairs that were sent back here are free when the connection is gone.
+  void stream.gone().then(() => n.authenticated.reversed?.end(undefined))
+  await n.untilStopped(rest)
 }
 
 /**

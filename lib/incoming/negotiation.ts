@@ -103,6 +103,11 @@ export class IncomingNegotiation {
     return this.#farewell.isBegun
   }
 
+  /** The peer's closing tag has come. */
+  hearClosing(): void {
+    this.#farewell.hear()
+  }
+
   openXml(duplex: Duplex, encrypted: boolean): XmlStream {
     const { limits, clock, timeouts } = this.server
     return new XmlStream(duplex, { limits, encrypted, clock, closeTimeout: timeouts.close })

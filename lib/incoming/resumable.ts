@@ -18,7 +18,7 @@ export interface ResumableStream {
   pairs: string
   /** What was handled of it, on whichever stream. */
   handled: HandledStanzas
-  /** What we had sent on it when it was lost (XEP-0288), and what of that was acknowledged. */
+  /** What we had sent on it when it was last lost (XEP-0288), and what of that was acknowledged. */
   sent: SentCounts
   /** Runs since the stream was lost. */
   expiry: Timer | undefined
@@ -67,6 +67,7 @@ export class ResumableStreams {
   async moveTo(n: IncomingNegotiation, one: ResumableStream): Promise<boolean> {
     const { clock, timeouts } = this.#server
     const before = one.carrier
+    one.sent = countsOf(one)
     this.#keep(one, undefined)
     if (before !== undefined) {
       this.#byCarrier.delete(before)
@@ -94,7 +95,7 @@ export class ResumableStreams {
     if (error === undefined || !isLoss(error)) return this.forget(one)
     // Nothing of the stream itself is held: it is a hundred times the size.
     one.pairs = pairsOf(n)
-    one.sent = n.authenticated.sentCounts
+    one.sent = countsOf(one)
     one.carrier = undefined
     this.#keep(
       one,
@@ -122,6 +123,11 @@ export class ResumableStreams {
     if (until === undefined) this.#lost.delete(one)
     else this.#lost.add(one)
   }
+}
+
+/** What was sent on a stream so far: what is about to carry it on counts only when it does. */
+export function countsOf({ carrier, handled, sent }: ResumableStream): SentCounts {
+  return carrier?.authenticated.handled === handled ? carrier.authenticated.sentCounts : sent
 }
 
 /** XEP-0198 §5: the old connection of a stream that is resumed on another. */

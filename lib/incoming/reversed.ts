@@ -128,7 +128,7 @@ export class ReversedPairs {
       maxBytes: this.#maxBytes,
       closed: this.#closed,
       get usable() {
-        return !n.signal.aborted && !n.isLeaving
+        return !n.signal.aborted && !n.isLeaving && stream.writable
       },
       get full() {
         return stream.full || acknowledgements.full

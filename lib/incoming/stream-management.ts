@@ -4,6 +4,7 @@ import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM, NS_STANZA_ERRORS } from '../xml/namespaces.ts'
 import { escapeAttribute } from '../xml/writer.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
+import { countsOf } from './resumable.ts'
 import type { ResumableStream } from './resumable.ts'
 import type { OpenStream } from './stage.ts'
 
@@ -48,7 +49,7 @@ function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): 
     return undefined
   }
   try {
-    const counted = checkCount(h, one.carrier?.authenticated.sentCounts ?? one.sent)
+    const counted = checkCount(h, countsOf(one))
     return moveHere(one, counted, open, n)
   } catch (error) {
     n.parts.resumable.forget(one)

@@ -137,7 +137,7 @@ export class OutgoingLink implements LiveLink, Carrier {
 
   /** Whether stanzas can still be handed over. */
   get usable(): boolean {
-    return this.#open
+    return this.#open && this.#stream.writable
   }
 
   /** Whether the socket's buffer is full, or as much is unacknowledged as may be; {@link drained} says when it no longer is. */
@@ -263,10 +263,13 @@ export class OutgoingLink implements LiveLink, Carrier {
     while (this.#reading) {
       const frame = this.#stream.take()
       if (frame === undefined) await this.#stream.readable()
-      else if (frame.kind === 'close') return await this.#back?.delivery.idle()
-      else {
+      else if (frame.kind === 'close') {
+        // What is handed over from now on takes the next link.
+        this.#open = false
+        return await this.#back?.delivery.idle()
+      } else {
         const turn = this.#act(frame)
-        if (turn !== undefined) await turn
+        if (turn !== undefined) await this.#stream.unlessGone(turn)
       }
       // A peer that asks and never listens is not read either.
       if (this.#stream.backlog > this.#server.limits.unackedBytes) await this.#stream.drained()

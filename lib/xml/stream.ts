@@ -41,23 +41,20 @@ export class XmlStream {
   #released = false
   #elementBytes: number
   #lastWord: (() => string) | undefined
-  /** When bytes last arrived, on the engine's clock: white space counts (RFC 6120 §4.6.1). */
+  #release: () => void = () => undefined
+  /** On the engine's clock: when bytes last arrived, be it white space (RFC 6120 §4.6.1), or an element, and when anything was written. */
   lastHeard: number
-  /** When an element last arrived. */
   lastElement: number
-  /** When anything was last written. */
   lastWritten: number
 
   constructor(duplex: Duplex, options: XmlStreamOptions) {
     this.#duplex = duplex
     this.#options = options
-    this.#outbox = new Outbox(duplex, () => options.clock.now())
+    this.#outbox = new Outbox(duplex, () => options.clock.now(), options.limits)
     this.encrypted = options.encrypted
     this.#elementBytes = options.limits.preAuthBytes
     this.#framer = this.#newFramer()
-    this.lastHeard = options.clock.now()
-    this.lastElement = this.lastHeard
-    this.lastWritten = this.lastHeard
+    this.lastHeard = this.lastElement = this.lastWritten = options.clock.now()
     duplex.on('readable', this.#onReadable).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
     // What happened between the handshake and now was heard by nobody.
     if (duplex.errored !== null) this.#onError(duplex.errored)
@@ -66,12 +63,17 @@ export class XmlStream {
 
   /** Queues text for the end of this turn. `taken` is called when the socket has it. Nothing is written after the closing tag. */
   write(data: string | Buffer, taken?: Taken): void {
-    if (this.#closingSent || this.#detached || this.#duplex.destroyed || !this.#duplex.writable) {
+    if (!this.writable) {
       if (taken !== undefined) setImmediate(taken, this.#failure ?? new FederationError('S2S_STREAM_CLOSED'))
       return
     }
     this.lastWritten = this.#options.clock.now()
     this.#outbox.add(data, taken)
+  }
+
+  /** Whether what is written may leave: our closing tag is not sent, and the connection is there. */
+  get writable(): boolean {
+    return !this.#closingSent && !this.#detached && this.#outbox.isOpen
   }
 
   /** Hands what is queued to the socket now, in one write. */
@@ -94,20 +96,22 @@ export class XmlStream {
     return this.#framer.pending > 0 || this.#duplex.readableLength > 0
   }
 
-  /** Whether the socket's own buffer is full: the sender should await {@link drained}. */
+  /** Whether as much waits as may, written in this turn or before: the sender should await {@link drained}. */
   get full(): boolean {
-    return this.#duplex.writableNeedDrain
+    return this.#outbox.full
   }
 
   /** Resolves when the socket takes more, or will never. */
   async drained(): Promise<void> {
-    if (!this.#duplex.writableNeedDrain || this.#duplex.destroyed) return
-    await new Promise<void>(resolve => {
-      const done = (): void => {
-        this.#duplex.off('drain', done).off('close', done)
-        resolve()
-      }
-      this.#duplex.on('drain', done).on('close', done)
+    await this.#outbox.drained()
+  }
+
+  /** For the reader: resolves when the work has settled, or when the connection is gone, which nobody sees who does not read. */
+  unlessGone(work: Promise<void>): Promise<void> {
+    if (this.#duplex.destroyed) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#release = resolve
+      work.then(resolve, reject)
     })
   }
 
@@ -168,6 +172,7 @@ export class XmlStream {
     if (this.#failure !== undefined) throw this.#failure
     this.#detached = true
     this.#released = true
+    this.#outbox.leave()
     // The error listener stays: the layer above gets one of its own only when the handshake has begun.
     this.#duplex.off('readable', this.#onReadable).off('end', this.#onEnd).off('close', this.#onClose)
     return this.#duplex
@@ -214,8 +219,17 @@ export class XmlStream {
   async hangUp(): Promise<void> {
     this.flush()
     this.#duplex.end()
-    await within(this.#gone(), this.#options.clock, this.#options.closeTimeout)
+    await within(this.gone(), this.#options.clock, this.#options.closeTimeout)
     this.abandon()
+  }
+
+  /** Resolves when the connection is gone. Nothing is read any more: what still comes is thrown away. */
+  async gone(): Promise<void> {
+    if (this.#duplex.destroyed) return
+    // An end that nobody reads is never seen.
+    this.#duplex.off('readable', this.#onReadable)
+    this.#duplex.resume()
+    await new Promise<void>(resolve => this.#duplex.once('close', resolve))
   }
 
   /** Drops the connection without a word: after a failed handshake, or when words no longer help. */
@@ -266,19 +280,11 @@ export class XmlStream {
     return frame
   }
 
-  async #gone(): Promise<void> {
-    if (this.#duplex.destroyed) return
-    // An end that nobody reads is never seen: what still comes is thrown away.
-    this.#duplex.off('readable', this.#onReadable)
-    this.#duplex.resume()
-    await new Promise<void>(resolve => this.#duplex.once('close', resolve))
-  }
-
   readonly #onReadable = (): void => this.#news.tell()
-
   readonly #onEnd = (): void => this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the peer ended the connection' }))
   readonly #onClose = (): void => {
     this.#outbox.end()
+    this.#release()
     this.#fail(new FederationError('S2S_STREAM_CLOSED', { detail: 'the connection is gone' }))
   }
   readonly #onError = (cause: Error): void => {

@@ -111,6 +111,18 @@ describe('back-pressure', () => {
     })
   }
 
+  for (const streamManagement of [true, false])
+    it(`[ENG-Q-b] holds what is sent in one turn to the same bounds, ${streamManagement ? 'with' : 'without'} stream management`, async () => {
+      const extensions = { streamManagement }
+      const a = await world.engine('a.example', { extensions, limits: LIMITS })
+      await world.engine('b.example', { extensions })
+      await world.run(a.connect(pairOf('a.example', 'b.example')))
+      await world.clock.settle()
+      const ends = Array.from({ length: 5_000 }, (_, id) => a.send(message(id)).catch((error: unknown) => FederationError.from(error).code))
+      const codes = await world.run(Promise.all(ends))
+      assert.equal(codes.filter(code => code !== 'S2S_QUEUE_FULL').length, LIMITS.unackedStanzas + LIMITS.queuedStanzas)
+    })
+
   it('writes what is sent in one turn of the event loop in one write', async () => {
     const writes: number[] = []
     const spied = (transport: Transport): Transport => ({

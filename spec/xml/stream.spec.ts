@@ -5,6 +5,7 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import type { Clock } from '../../lib/model/plugs.ts'
+import type { Limits } from '../../lib/model/settings.ts'
 import { DEFAULT_LIMITS } from '../../lib/defaults.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
 import { XmlStream } from '../../lib/xml/stream.ts'
@@ -44,8 +45,8 @@ describe('an XML stream over one connection', () => {
     await once(server, 'close')
   })
 
-  const open = (clock: Clock = realClock): XmlStream =>
-    new XmlStream(near, { limits: DEFAULT_LIMITS, encrypted: false, clock, closeTimeout: 5000 })
+  const open = (clock: Clock = realClock, limits: Partial<Limits> = {}): XmlStream =>
+    new XmlStream(near, { limits: { ...DEFAULT_LIMITS, ...limits }, encrypted: false, clock, closeTimeout: 5000 })
   const arrived = async (text: string): Promise<void> => {
     while (!received.includes(text)) await once(far, 'data')
   }
@@ -84,6 +85,48 @@ describe('an XML stream over one connection', () => {
     stream.write(Buffer.from('<c/>'))
     await arrived('<c/>')
     assert.deepEqual(chunks, ['<a/><b/><c/>'])
+  })
+
+  it('is full when as much was written in one turn as may wait, and has room again when the connection has taken it', async () => {
+    const stream = open(realClock, { unackedStanzas: 3, unackedBytes: 1_000 })
+    const taken: unknown[] = []
+    for (let n = 1; n <= 3; n += 1) {
+      assert.equal(stream.full, false)
+      stream.write('<a/>', error => taken.push(error))
+    }
+    assert.equal(stream.full, true)
+    await stream.drained()
+    assert.equal(stream.full, false)
+    stream.write('x'.repeat(999))
+    assert.equal(stream.full, false)
+    stream.write(Buffer.from('y'))
+    assert.equal(stream.full, true)
+    await stream.drained()
+    await arrived('xy')
+    assert.deepEqual(taken, [undefined, undefined, undefined])
+    stream.write('x'.repeat(1_000))
+    const never = stream.drained()
+    stream.abandon()
+    await never
+  })
+
+  it('listens once for all who wait until the connection takes more, and for nobody once the connection is given back', async () => {
+    const stream = open()
+    const listeners = (): number => near.listenerCount('drain') + near.listenerCount('close')
+    const before = listeners()
+    far.pause()
+    near.cork()
+    stream.write('x'.repeat(near.writableHighWaterMark))
+    stream.flush()
+    assert.equal(stream.full, true)
+    let woken = 0
+    const all = Array.from({ length: 20 }, () => stream.drained().then(() => (woken += 1)))
+    await new Promise(resolve => setImmediate(resolve))
+    assert.deepEqual([listeners(), woken], [before, 0])
+    near.uncork()
+    far.resume()
+    await Promise.all(all)
+    assert.equal(stream.detach().listenerCount('drain'), 0)
   })
 
   it('tells when the socket has the bytes, and that what comes after the closing tag was never written', async () => {
