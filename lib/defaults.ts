@@ -26,6 +26,8 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   queue: 90_000,
   /** A peer under load answers in seconds; TCP alone would notice a dead one after a quarter of an hour. */
   acknowledgement: 30_000,
+  /** Ten times as long as the answer may take: a handler that waits for a database to come back is done by then. */
+  progress: 300_000,
   /** One whole negotiation: whoever notices a loss at once is back within it. */
   resumption: 60_000
 }

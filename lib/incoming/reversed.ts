@@ -58,6 +58,7 @@ export class ReversedPairs {
     this.acknowledgements = new Acknowledgements({
       clock,
       timeout: timeouts.acknowledgement,
+      progress: timeouts.progress,
       unackedStanzas: limits.unackedStanzas,
       unackedBytes: limits.unackedBytes,
       maxBytes,

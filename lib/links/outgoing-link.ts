@@ -110,6 +110,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#acknowledgements = new Acknowledgements({
       clock: server.clock,
       timeout: server.timeouts.acknowledgement,
+      progress: server.timeouts.progress,
       unackedStanzas: server.limits.unackedStanzas,
       unackedBytes: server.limits.unackedBytes,
       maxBytes: this.maxBytes,

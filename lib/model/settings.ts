@@ -24,6 +24,8 @@ export interface Timeouts {
   readonly queue: number
   /** A request for acknowledgement until its answer (XEP-0198). */
   readonly acknowledgement: number
+  /** For how long a peer may answer such requests without having handled one stanza more. */
+  readonly progress: number
   /** How long a managed stream that was lost can be resumed, in either direction (XEP-0198 §5). */
   readonly resumption: number
 }

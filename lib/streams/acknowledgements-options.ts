@@ -9,6 +9,8 @@ export interface AcknowledgementsOptions {
   readonly clock: Clock
   /** Milliseconds until a request must have been answered. */
   readonly timeout: number
+  /** Milliseconds for which the peer may answer without acknowledging anything more. */
+  readonly progress: number
   readonly unackedStanzas: number
   readonly unackedBytes: number
   /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */

@@ -32,6 +32,8 @@ export class Acknowledgements {
   #acknowledged = 0
   /** How many were sent when the peer was last asked. */
   #asked = 0
+  /** When something was acknowledged last, or nothing was owed. */
+  #movedAt = 0
   #isAwaiting = false
   #isAskingSoon = false
   #timer: Timer | undefined
@@ -105,6 +107,7 @@ export class Acknowledgements {
       this.#write(consignment, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
       return
     }
+    if (!this.pending) this.#movedAt = this.#options.clock.now()
     const one = new Unacknowledged(consignment, ended)
     this.#unacknowledged.add(one)
     this.#sent += 1
@@ -193,6 +196,7 @@ export class Acknowledgements {
     this.#remains = undefined
     this.#countReceived()
     this.#rest()
+    this.#movedAt = this.#options.clock.now()
     for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
     if (this.pending) this.#ask()
     this.#tell()
@@ -224,7 +228,8 @@ export class Acknowledgements {
     const more = this.#take(h)
     this.#rest()
     if (this.pending) {
-      if (this.#sent > this.#asked) this.#ask()
+      if (more === 0 && this.#isStuck) this.#giveUp(this.#options.progress, 'nothing more was acknowledged for')
+      else if (this.#sent > this.#asked) this.#ask()
       else this.#timer = this.#options.clock.setTimeout(() => this.#ask(), ASK_AGAIN)
     }
     if (more > 0) this.#tell()
@@ -236,6 +241,7 @@ export class Acknowledgements {
     const judged = judgeAck(h, counts)
     if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
     this.#acknowledged += judged.more
+    if (judged.more > 0) this.#movedAt = this.#options.clock.now()
     for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
     return judged.more
   }
@@ -261,13 +267,19 @@ export class Acknowledgements {
   }
 
   #await(): void {
-    const { clock, timeout, fail } = this.#options
+    const { clock, timeout } = this.#options
     this.#timer?.cancel()
     this.#isAwaiting = true
-    this.#timer = clock.setTimeout(
-      () => fail(new FederationError('S2S_TIMEOUT', { detail: `an acknowledgement took more than ${timeout} ms` })),
-      timeout
-    )
+    this.#timer = clock.setTimeout(() => this.#giveUp(timeout, 'an acknowledgement took more than'), timeout)
+  }
+
+  /** The peer answers, and its handler has hung. */
+  get #isStuck(): boolean {
+    return this.#options.clock.now() - this.#movedAt >= this.#options.progress
+  }
+
+  #giveUp(time: number, why: string): void {
+    this.#options.fail(new FederationError('S2S_TIMEOUT', { detail: `${why} ${time} ms` }))
   }
 
   #rest(): void {

@@ -104,6 +104,18 @@ describe('a connection that goes while a handler is at work', () => {
     })
   }
 
+  it('is given up where the handler hangs and the engine there answers on: what is sent ends, and what follows takes another', async () => {
+    const a = await world.engine(A, { timeouts: { progress: 40_000 } })
+    await world.engine(B, options)
+    await world.run(a.connect(THERE))
+    const began = world.clock.now()
+    const stuck = endOf(a.send(message(A, B, 'slow')))
+    assert.equal(await world.run(stuck), 'S2S_IN_DOUBT')
+    assert.ok(world.clock.now() - began < 70_000, `${world.clock.now() - began} ms`)
+    assert.equal(await world.run(endOf(a.send(message(A, B, 'more')))), 'acknowledged')
+    assert.deepEqual(heard, ['slow', 'more'])
+  })
+
   it('is lost while a stream waits to be resumed on it: the writer of what comes back is not asked again and again', async () => {
     const { b } = await busyLink()
     await resetAll()

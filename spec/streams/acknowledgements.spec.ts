@@ -26,6 +26,7 @@ class Stream {
     this.acknowledgements = new Acknowledgements({
       clock,
       timeout: 30_000,
+      progress: 60_000,
       unackedStanzas: 1_000,
       unackedBytes: 1_000_000,
       maxBytes: undefined,
@@ -93,6 +94,40 @@ describe('streams/acknowledgements', () => {
     third.receive(`<a ${SM} h='2'/>`)
     assert.deepEqual(codeOf(second.fates.get(4)), ['acknowledged'])
     third.acknowledgements.end(undefined)
+    assert.equal(clock.pendingTimers, 0)
+  })
+
+  it('gives up a peer that answers and acknowledges nothing more of what it owes, and none that goes on or owes nothing', async () => {
+    const clock = createTestClock()
+    const stream = new Stream(clock)
+    stream.acknowledgements.enable()
+    stream.receive(`<enabled ${SM}/>`)
+    await clock.advance(120_000)
+    let handled = 0
+    /** As the peer answers, asked again and again for a time, having handled so much more by now. */
+    const goOn = async (time: number, more: number): Promise<void> => {
+      handled += more
+      for (let past = 0; past < time; past += 10_000) {
+        stream.receive(`<a ${SM} h='${handled}'/>`)
+        await clock.advance(10_000)
+      }
+    }
+    stream.send(1)
+    stream.send(2)
+    await goOn(50_000, 0)
+    await goOn(50_000, 1)
+    stream.send(3)
+    assert.deepEqual(stream.failures, [])
+    await goOn(20_000, 0)
+    assert.deepEqual(
+      stream.failures.map(({ code, streamCondition, message }) => [
+        code,
+        streamCondition,
+        /nothing more was acknowledged for 60000 ms/.test(message)
+      ]),
+      [['S2S_TIMEOUT', 'connection-timeout', true]]
+    )
+    stream.acknowledgements.end(undefined)
     assert.equal(clock.pendingTimers, 0)
   })
 
