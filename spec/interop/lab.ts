@@ -6,6 +6,7 @@ import {
   type Credentials,
   type DomainPair,
   type Federation,
+  type FederationOptions,
   type Policy,
   type SocketAddress,
   type Stanza
@@ -49,6 +50,8 @@ export interface EngineOptions {
   readonly domains?: Readonly<Record<string, Credentials>>
   readonly policy?: Policy
   readonly bidi?: boolean
+  readonly timeouts?: FederationOptions['timeouts']
+  readonly random?: () => number
   /** Hears every stanza as well. */
   readonly hear?: (stanza: Stanza) => void
   /** Default: any that is free. */
@@ -138,7 +141,7 @@ interface Surroundings {
 }
 
 async function startEngine(options: EngineOptions & Surroundings): Promise<Engine> {
-  const { domains, policy, bidi = false, hear, dns, server, theirs, address, authority, port = 0 } = options
+  const { domains, policy, bidi = false, timeouts, random, hear, dns, server, theirs, address, authority, port = 0 } = options
   const pending = new Map<string, (type: string | undefined) => void>()
   const awaited = new Map<string, () => void>()
   const onStanza = (stanza: Stanza): void => {
@@ -160,6 +163,8 @@ async function startEngine(options: EngineOptions & Surroundings): Promise<Engin
     onStanza,
     // Each direction is to be met by a negotiation of its own, unless told otherwise.
     extensions: { bidi },
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(random === undefined ? {} : { random }),
     ...(policy === undefined ? {} : { policy })
   })
   await federation.start()

@@ -17,7 +17,7 @@ import { DOMAIN, needs } from './server.ts'
 
 const PROSODY = DOMAIN.prosody
 
-const MESSAGES = 10_000
+const MESSAGES = 20_000
 /** As many of ours are under way at once. */
 const WINDOW = 200
 const DEADLINE = 60_000
@@ -29,12 +29,12 @@ interface Phase {
   readonly isKilled: boolean
 }
 const PHASES: readonly Phase[] = [
-  { first: 1, last: 3_333, isKilled: true },
-  { first: 3_334, last: 6_666, isKilled: true },
-  { first: 6_667, last: MESSAGES, isKilled: false }
+  { first: 1, last: 6_666, isKilled: true },
+  { first: 6_667, last: 13_333, isKilled: true },
+  { first: 13_334, last: MESSAGES, isKilled: false }
 ]
 
-describe('ten thousand messages each way, with a Prosody that is killed twice', () => {
+describe('twenty thousand messages each way, with a Prosody that is killed twice', () => {
   let dns: DnsServer
   let prosody: Prosody
   let federation: Federation
