@@ -2,67 +2,8 @@ import assert from 'node:assert/strict'
 import { domain, FederationError, policies, type Direction, type ErrorCode, type SecurityLevel } from '../../lib/index.ts'
 import { credentialsThatShow, domainThatShows, SHOWN, type Shown } from './certificates.ts'
 import { openLab, type Engine, type Lab } from './lab.ts'
-import { KINDS, needs, type ServerKind, type ServerVariant } from './server.ts'
-
-/** E: sasl-external. D: tls-dialback. P: plain-dialback. -: no link. Outgoing first, as we call it. */
-type Ends = `${End}${End}`
-type End = 'E' | 'D' | 'P' | '-'
-
-type Row = Readonly<Record<Variant, Ends>> & { readonly why: string }
-type Variant = Exclude<ServerVariant, 'nodialback'>
-
-const VARIANTS: readonly Variant[] = ['strict', 'default', 'optional', 'plain']
-const LEVELS: Readonly<Record<Exclude<SecurityLevel, 'sasl-plain'>, End>> = {
-  'sasl-external': 'E',
-  'tls-dialback': 'D',
-  'plain-dialback': 'P'
-}
-
-const accepted = (why: string): Row => ({ strict: 'EE', default: 'EE', optional: 'EE', plain: 'PP', why })
-/**
- * As client it is not believed, and dialback is the next step, where there is dialback. As server it is shown to somebody who has a
- * certificate to prove himself with; only where certificates must verify does he look at it.
- */
-const refused = (why: string): Row => ({ strict: '--', default: 'DE', optional: 'DE', plain: 'PP', why })
-
-const TABLE: Readonly<Record<ServerKind, Readonly<Record<Shown, Row>>>> = {
-  prosody: {
-    dnsname: accepted('The dNSName is the domain.'),
-    srvname: accepted('The SRVName is the domain, behind _xmpp-server.'),
-    xmppaddr: refused('It does not read XmppAddr between servers, and where there is any subjectAltName the common name does not count.'),
-    allnames: accepted('One name that fits is enough.'),
-    cn: accepted('It still believes a common name where there is no subjectAltName; we never do.'),
-    wildcard: accepted('A wildcard stands for one label.'),
-    intermediate: accepted('The chain that we send ends at the authority.'),
-    serverauth: accepted('It does not ask for the purpose clientAuth.'),
-    nopurpose: accepted('A certificate without purposes is for all of them.'),
-    selfsigned: refused('Nobody that it trusts has issued it.'),
-    expired: refused('It has ended.'),
-    wronghost: refused('It is for another domain.'),
-    unknownca: refused('Nobody that it trusts has issued it.')
-  },
-  ejabberd: {
-    dnsname: accepted('The dNSName is the domain.'),
-    srvname: accepted('The SRVName is the domain, behind _xmpp-server.'),
-    xmppaddr: refused('Its stream process ends over an XmppAddr that is a bare domain: the stream closes after <auth/>.'),
-    allnames: refused('The same: the other two names do not save it.'),
-    cn: accepted('It still believes a common name where there is no subjectAltName; we never do.'),
-    wildcard: accepted('A wildcard stands for one label.'),
-    intermediate: accepted('The chain that we send ends at the authority.'),
-    serverauth: {
-      strict: '-E',
-      default: 'DE',
-      optional: 'DE',
-      plain: 'PP',
-      why: 'OpenSSL asks for the purpose clientAuth of a client; as server it is good.'
-    },
-    nopurpose: accepted('A certificate without purposes is for all of them.'),
-    selfsigned: refused('Nobody that it trusts has issued it.'),
-    expired: refused('It has ended.'),
-    wronghost: refused('It is for another domain.'),
-    unknownca: refused('Nobody that it trusts has issued it.')
-  }
-}
+import { ENDS, TABLE, VARIANTS } from './expected-levels.ts'
+import { KINDS, needs, type ServerKind } from './server.ts'
 
 /** How a strict server says no, and what becomes of it. */
 const REFUSAL: Readonly<Record<ServerKind, Partial<Record<Shown, ErrorCode>>>> = {
@@ -125,7 +66,7 @@ for (const kind of KINDS)
 after(() => {
   if (Object.keys(seen).length === 0) return
   console.log(
-    `\n  Outgoing and incoming, by what we show (${Object.entries(LEVELS)
+    `\n  Outgoing and incoming, by what we show (${Object.entries(ENDS)
       .map(([level, end]) => `${end} ${level}`)
       .join(', ')}, - none)`
   )
@@ -140,6 +81,6 @@ function endsOf({ federation }: Engine, ours: string): string {
 
 function shortly(levels: Partial<Record<Direction, SecurityLevel>>): string {
   const end = (level: SecurityLevel | undefined): string =>
-    level === undefined ? '-' : level === 'sasl-plain' ? assert.fail('nobody uses PLAIN here') : LEVELS[level]
+    level === undefined ? '-' : level === 'sasl-plain' ? assert.fail('nobody uses PLAIN here') : ENDS[level]
   return end(levels.outgoing) + end(levels.incoming)
 }
