@@ -47,6 +47,9 @@ export class Engine implements Federation {
   readonly #control: Control
   readonly #pings: Pings
   readonly #stopped = new AbortController()
+  /** Aborted by whoever wants no more draining. */
+  readonly #cut = new AbortController()
+  #isDraining = false
   #listening: readonly (Listener & ListeningAddress)[] = []
   #starting: Promise<void> | undefined
   #ending: Promise<void> | undefined
@@ -154,7 +157,12 @@ export class Engine implements Federation {
     } catch (error) {
       return Promise.reject(FederationError.from(error))
     }
-    this.#ending ??= this.#end(options)
+    const { drain = false, signal } = options
+    this.#ending ??= this.#end(drain)
+    const cut = (): void => this.#cut.abort()
+    if (signal?.aborted === true) cut()
+    signal?.addEventListener('abort', cut)
+    void this.#ending.finally(() => signal?.removeEventListener('abort', cut))
     return this.#ending
   }
 
@@ -196,7 +204,7 @@ export class Engine implements Federation {
   async accept(connection: Duplex, about: { readonly address?: string; readonly tls?: 'direct' } = {}): Promise<Report> {
     hasMethods('on', 'write', 'destroy')(connection, 'accept: connection')
     checkCall(about, 'accept', { address: isText, tls: oneOf('direct') })
-    if (this.#ending === undefined) return await this.#reception.accept(connection, about)
+    if (this.#ending === undefined || this.#isDraining) return await this.#reception.accept(connection, about)
     connection.on('error', () => undefined).destroy()
     throw new FederationError('S2S_STOPPED')
   }
@@ -236,14 +244,16 @@ export class Engine implements Federation {
     return { address: listener.address, port: listener.port, tls: at.tls, close: () => listener.close() }
   }
 
-  async #end({ drain = false, signal }: { readonly drain?: boolean; readonly signal?: AbortSignal }): Promise<void> {
+  async #end(drain: boolean): Promise<void> {
     const error = new FederationError('S2S_STOPPED')
     this.#router.close(error)
+    this.#isDraining = drain
     // A start that is under way closes what it has opened.
     await this.#starting?.catch(() => undefined)
+    if (drain) await this.#drain()
+    this.#isDraining = false
     const closing = this.#listening.map(each => each.close())
     this.#listening = []
-    if (drain) await unlessAborted(this.#router.drained(), signal).catch(() => undefined)
     this.#router.stop(error)
     this.#pings.stop(error)
     this.#stopped.abort(error)
@@ -251,6 +261,12 @@ export class Engine implements Federation {
     await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])
     await Promise.all(closing)
     await this.#server.settled()
+  }
+
+  /** What is queued may need a link that is proved by dialback: until then our keys are answered for. */
+  async #drain(): Promise<void> {
+    this.#reception.leave()
+    await unlessAborted(this.#router.drained(), this.#cut.signal).catch(() => undefined)
   }
 
   #mustRun(): void {

@@ -10,7 +10,7 @@ import type { SentCounts } from '../rules/stream-management.ts'
 import { Delivery } from '../streams/delivery.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
-import { closedBecause, expired, stalled } from '../streams/liveness.ts'
+import { expired, stalled } from '../streams/liveness.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { IncomingLink, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -140,7 +140,7 @@ export class AuthenticatedPairs {
       certificate: open.certificate?.verdict,
       pairs: () => this.statuses,
       report: () => n.report(),
-      close: reason => n.close(open.stream, closedBecause(reason)),
+      close: because => n.close(open.stream, because),
       standing: () => this.statuses.map(status => onStream(status, open, n)),
       reset: error => n.stop(error)
     })

@@ -61,6 +61,7 @@ export function receiveKeyOn(on: KeyStream, frame: ElementFrame): void {
 }
 
 function begin(received: ReceivedKey, on: KeyStream): void {
+  if (on.parts.isLeaving() && on.pairs === 0) return on.stop(leaving())
   const refusal = refusalAtOnce(received, on)
   const release = refusal === undefined ? takeRoom(received.pair, on) : undefined
   if (release === undefined) {
@@ -98,6 +99,7 @@ export function unaddressed(): FederationError {
 /** XEP-0220 §2.2.1: what needs no asking. */
 function refusalAtOnce({ pair, key }: ReceivedKey, on: KeyStream): FederationError | undefined {
   const { hosted, limits } = on.parts.server
+  if (on.parts.isLeaving()) return leaving()
   if (on.pairs + on.pending.size >= limits.pairsPerStream) return limit('too many pairs on one stream')
   if (!hosted.has(pair.target)) return denied('item-not-found', `${pair.target} is not served here`)
   if (hosted.has(pair.sender)) return denied('not-authorized', `${pair.sender} is served here`)
@@ -117,7 +119,7 @@ function takeRoom(pair: DomainPair, { parts, pending, address }: KeyStream): (()
 async function decide(received: ReceivedKey, on: KeyStream): Promise<void> {
   const proved = await proveNow(received, on)
   if (on.isOver()) return
-  const refused = FederationError.is(proved) ? proved : await on.accept(proved)
+  const refused = FederationError.is(proved) ? proved : on.parts.isLeaving() ? leaving() : await on.accept(proved)
   if (on.isOver()) return
   if (refused === undefined) on.write(dialbackAnswerXml(received.reply, 'valid'))
   else refuse(refused, received, on)
@@ -176,6 +178,11 @@ function refuse(error: FederationError, { reply }: ReceivedKey, on: KeyStream): 
 
 export function denied(condition: string, detail: string): FederationError {
   return new FederationError('S2S_DIALBACK_ERROR', { condition, detail })
+}
+
+/** To whom that is answered by a dialback error, a connection of its own is the next thing to try: that hears `system-shutdown`. */
+function leaving(): FederationError {
+  return new FederationError('S2S_STOPPED', { condition: 'resource-constraint' })
 }
 
 function limit(detail: string): FederationError {

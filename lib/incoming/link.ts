@@ -4,6 +4,7 @@ import { weakest } from '../model/level.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
+import { closedBecause } from '../streams/liveness.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 
 /** What a link shows of the stream it stands for. */
@@ -14,7 +15,7 @@ export interface LinkSource {
   readonly certificate: CertificateVerdict | undefined
   readonly pairs: () => readonly PairStatus[]
   readonly report: () => Report
-  readonly close: (reason: string | undefined) => Promise<void>
+  readonly close: (because: FederationError | undefined) => Promise<void>
   readonly standing: () => readonly PairOnStream[]
   readonly reset: (error: FederationError) => void
 }
@@ -49,7 +50,12 @@ export class IncomingLink implements LiveLink {
   }
 
   close(reason?: string): Promise<void> {
-    return this.#source.close(reason)
+    return this.closeWith(closedBecause(reason))
+  }
+
+  /** Ends it politely, and says why. */
+  closeWith(because: FederationError | undefined): Promise<void> {
+    return this.#source.close(because)
   }
 
   standing(): readonly PairOnStream[] {

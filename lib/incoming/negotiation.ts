@@ -212,7 +212,7 @@ export class IncomingNegotiation {
   shutDown(error: FederationError): Promise<void> {
     const { link } = this.authenticated
     if (link === undefined) this.stop(error)
-    else void link.close()
+    else void link.closeWith(error)
     return this.#gone
   }
 

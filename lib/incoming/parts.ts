@@ -13,6 +13,8 @@ export interface IncomingParts {
   readonly onStanza: OnStanza
   /** Every live link, both directions. */
   readonly links: Set<LiveLink>
+  /** The engine is being stopped: nobody is authenticated any more, and what is there goes on for a while. */
+  isLeaving(): boolean
   /** Managed streams that live or were lost, over all connections. */
   readonly resumable: ResumableStreams
   /** The pairs that peers have let flow back on their streams. */

@@ -33,6 +33,7 @@ export class Reception {
   readonly #live = new Set<IncomingNegotiation>()
   readonly #perAddress: Quota
   readonly #penalties = new Set<Timer>()
+  #isLeaving = false
   #stopped: FederationError | undefined
 
   constructor(options: ReceptionOptions) {
@@ -40,7 +41,7 @@ export class Reception {
     this.#server = options.server
     this.#perAddress = new Quota(incomingPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
-    this.parts = { ...options, verifications, resumable: new ResumableStreams(options.server) }
+    this.parts = { ...options, verifications, resumable: new ResumableStreams(options.server), isLeaving: () => this.#isLeaving }
   }
 
   /** Streams that are open, authenticated or not. */
@@ -63,6 +64,11 @@ export class Reception {
     this.#live.add(negotiation)
     this.#server.background(this.#run(connection, negotiation, release))
     return negotiation.negotiated
+  }
+
+  /** Authenticates nobody any more. Whoever asks about our keys is answered all the same, and the links that are there go on. */
+  leave(): void {
+    this.#isLeaving = true
   }
 
   /** Ends every stream, politely where a pair is authenticated; resolves when all are gone. */

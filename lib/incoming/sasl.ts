@@ -12,6 +12,7 @@ const MOST_FAILURES = 3
 
 /** One SASL element inside TLS, and what it leads to: after success the stream begins anew (RFC 6120 §6.4.6). */
 export function receiveSasl(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Stage | undefined {
+  if (n.parts.isLeaving()) throw n.fail('S2S_STOPPED')
   const { step, mechanism } = respond(frame, open.sasl)
   const proof = mechanism?.proof === 'sasl-plain' ? 'sasl-plain' : 'sasl-external'
   if (step.kind === 'success') {

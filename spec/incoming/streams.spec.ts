@@ -104,12 +104,15 @@ describe('incoming/the end of a stream', () => {
     assert.equal(scene.links.size, 1)
   })
 
-  it('stops: system-shutdown for strangers, a polite end for links, and nobody new', async () => {
+  it('stops: system-shutdown for strangers and, with what they still say, for links, and nobody new', async () => {
     const { scene, caller } = await linked()
     const stranger = await scene.call()
     await stranger.say(header())
     const stopped = scene.reception.stop()
-    assert.equal(await caller.hear(), CLOSE)
+    const told = await caller.hear()
+    assert.deepEqual([errorIn(told), told.endsWith(CLOSE)], ['system-shutdown', true])
+    await caller.say(message())
+    assert.equal(scene.stanzas.length, 1)
     assert.equal(errorIn(await stranger.hear()), 'system-shutdown')
     const late = await scene.call()
     assert.equal(await late.say(header()), '')
