@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { createElement, type Element } from 'ltx'
 import { FederationError } from '../../lib/index.ts'
+import { Heard } from './heard.ts'
 import { ENGINE, openLab, type Engine, type Lab } from './lab.ts'
 import { DOMAIN, needs } from './server.ts'
 
@@ -10,7 +10,6 @@ const MESSAGES = 20_000
 const WINDOW = 200
 /** In the middle of it, with a window of messages under way. */
 const KILLED_AT = MESSAGES / 2
-const DEADLINE = 60_000
 
 const message = (number: number): Element =>
   createElement(
@@ -24,7 +23,7 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
   let lab: Lab
   let engine: Engine
   const returned: number[] = []
-  let heard: () => void = () => undefined
+  const heard = new Heard()
 
   before(async function () {
     needs('ejabberd', this)
@@ -34,7 +33,7 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
       random: () => 0,
       hear: ({ id = '', type }) => {
         if (type === 'error') returned.push(Number(id.slice(1)))
-        heard()
+        heard.tell()
       }
     })
   })
@@ -43,21 +42,6 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
     await engine.stop()
     await lab.close()
   })
-
-  /** Waits for something that comes with a message. */
-  async function until(isTrue: () => boolean): Promise<void> {
-    const late = once(AbortSignal.timeout(DEADLINE), 'abort').then(() =>
-      assert.fail(`after ${returned.length} came back: ${String(isTrue)}`)
-    )
-    const came = new Promise<void>(resolve => {
-      heard = () => {
-        if (isTrue()) resolve()
-      }
-      heard()
-    })
-    await Promise.race([came, late])
-    heard = () => undefined
-  }
 
   /** How each ended, in order. It acknowledges nothing, so what may be under way is counted by what has come back. */
   async function sendAll(): Promise<readonly string[]> {
@@ -70,7 +54,8 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
         base = { sent: number, returned: returned.length }
       }
       const { sent, returned: before } = base
-      if (number - sent - (returned.length - before) >= WINDOW) await until(() => number - sent - (returned.length - before) < WINDOW / 2)
+      if (number - sent - (returned.length - before) >= WINDOW)
+        await heard.until(() => number - sent - (returned.length - before) < WINDOW / 2)
     }
     return await Promise.all(ends)
   }
@@ -80,7 +65,7 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
     const ends = await sendAll()
     assert.equal(ends.length, MESSAGES)
     const last = ends.lastIndexOf('written')
-    await until(() => returned.includes(last))
+    await heard.until(() => returned.includes(last))
     assert.deepEqual(
       returned,
       [...new Set(returned)].sort((one, other) => one - other),

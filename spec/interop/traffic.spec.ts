@@ -1,18 +1,9 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { createElement } from 'ltx'
-import {
-  createFederation,
-  dnsResolver,
-  FederationError,
-  type Federation,
-  type FederationOptions,
-  type SocketAddress
-} from '../../lib/index.ts'
-import { createAuthority } from '../../lib/testing/certificates.ts'
-import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
-import { ENGINE } from './lab.ts'
-import { startProsody, type Prosody } from './prosody.ts'
+import { FederationError } from '../../lib/index.ts'
+import { Heard } from './heard.ts'
+import { ENGINE, openProsodyLab, type Engine, type Lab } from './lab.ts'
+import type { Prosody } from './prosody.ts'
 import { DOMAIN, needs } from './server.ts'
 
 const PROSODY = DOMAIN.prosody
@@ -20,7 +11,6 @@ const PROSODY = DOMAIN.prosody
 const MESSAGES = 20_000
 /** As many of ours are under way at once. */
 const WINDOW = 200
-const DEADLINE = 60_000
 
 /** A third of the messages each way, and whether Prosody is killed in the middle of it. */
 interface Phase {
@@ -35,65 +25,32 @@ const PHASES: readonly Phase[] = [
 ]
 
 describe('twenty thousand messages each way, with a Prosody that is killed twice', () => {
-  let dns: DnsServer
-  let prosody: Prosody
-  let federation: Federation
+  let lab: Lab<Prosody>
+  let engine: Engine
   const received: string[] = []
-  let heard: () => void = () => undefined
+  const heard = new Heard()
 
   before(async function () {
     needs('prosody', this)
-    const authority = createAuthority()
-    dns = await startDnsServer()
-    const trusted = { authority: authority.certificate, dns, names: {}, verbose: false }
-    prosody = await startProsody({ variant: 'default', hosts: { [PROSODY]: authority.issue(PROSODY) }, ...trusted })
-    const onStanza: FederationOptions['onStanza'] = ({ id = '', type }) => {
-      if (type !== 'error') received.push(id)
-      heard()
-    }
-    federation = createFederation({
-      domains: { [ENGINE]: authority.issue(ENGINE) },
-      trust: { default: [authority.certificate] },
-      resolver: dnsResolver({ servers: [`${dns.address}:${dns.port}`] }),
-      allowPrivateAddresses: true,
-      listen: [{ host: '127.0.0.1', port: 0 }],
+    lab = await openProsodyLab({ variant: 'default', verbose: false })
+    engine = await lab.engine({
+      bidi: true,
       // A Prosody that has just been killed is dialled again at once.
       random: () => 0,
-      onStanza
+      hear: ({ id = '', type }) => {
+        if (type !== 'error') received.push(id)
+        heard.tell()
+      }
     })
-    await federation.start()
-    publish(PROSODY, prosody)
-    publish(ENGINE, federation.addresses[0] ?? assert.fail('it listens'))
   })
 
   after(async () => {
-    await federation.stop()
-    await prosody.stop()
-    await dns.close()
+    await engine.stop()
+    await lab.close()
   })
-
-  function publish(name: string, { address, port }: SocketAddress): void {
-    dns.zone.srv(`_xmpp-server._tcp.${name}`, [{ target: `host.${name}`, port }])
-    dns.zone.addresses(`host.${name}`, [address])
-  }
 
   const message = (id: string, text: string) => createElement('message', { from: ENGINE, to: PROSODY, id }, createElement('body', {}, text))
   const end = (sent: Promise<string>): Promise<string> => sent.catch((error: unknown) => FederationError.from(error).code)
-
-  /** Waits for something that comes with a message. */
-  async function until(isTrue: () => boolean): Promise<void> {
-    const late = once(AbortSignal.timeout(DEADLINE), 'abort').then(() =>
-      assert.fail(`after ${received.length} messages: ${String(isTrue)}`)
-    )
-    const came = new Promise<void>(resolve => {
-      heard = () => {
-        if (isTrue()) resolve()
-      }
-      heard()
-    })
-    await Promise.race([came, late])
-    heard = () => undefined
-  }
 
   /** Ours, a window at a time; `half` is called in the middle, with a window of them under way. */
   async function send({ first, last }: Phase, half: () => Promise<void>): Promise<readonly (readonly [id: string, end: string])[]> {
@@ -101,7 +58,7 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
     const underWay = new Set<Promise<void>>()
     for (let number = first; number <= last; number += 1) {
       const id = `e${number}`
-      const sent = end(federation.send(message(id, `number ${number}`))).then(how => {
+      const sent = end(engine.federation.send(message(id, `number ${number}`))).then(how => {
         ends.push([id, how])
         underWay.delete(sent)
       })
@@ -117,14 +74,14 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
   async function haveSent(first: number, last: number): Promise<void> {
     // While its stream is being opened, Prosody 0.12 sends what is new before what it has queued: it is opened first.
     const opened = received.filter(id => id === 'p0').length + 1
-    await end(federation.send(message(`open${first}`, `send 0 0 ${ENGINE}`)))
-    await until(() => received.filter(id => id === 'p0').length >= opened)
+    await end(engine.federation.send(message(`open${first}`, `send 0 0 ${ENGINE}`)))
+    await heard.until(() => received.filter(id => id === 'p0').length >= opened)
     const already = received.length
-    assert.equal(await end(federation.send(message(`go${first}`, `send ${first} ${last} ${ENGINE}`))), 'acknowledged')
-    await until(() => received.length >= already + Math.min(100, last - first + 1))
+    assert.equal(await end(engine.federation.send(message(`go${first}`, `send ${first} ${last} ${ENGINE}`))), 'acknowledged')
+    await heard.until(() => received.length >= already + Math.min(100, last - first + 1))
   }
 
-  const theirLast = (): number => Math.max(...prosody.ledger().map(([what, id]) => (what === 'sent' ? numberOf(id) : 0)))
+  const theirLast = (): number => Math.max(...lab.server.ledger().map(([what, id]) => (what === 'sent' ? numberOf(id) : 0)))
   const ourLast = (): number => numberOf(received.findLast(id => id !== 'p0') ?? 'p0')
 
   it('accounts for each of them', async function () {
@@ -134,12 +91,12 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
     for (const phase of PHASES) {
       const { first, last, isKilled } = phase
       await haveSent(first, last)
-      for (const [id, how] of await send(phase, () => (isKilled ? prosody.restart() : Promise.resolve()))) ends.set(id, how)
+      for (const [id, how] of await send(phase, () => (isKilled ? lab.server.restart() : Promise.resolve()))) ends.set(id, how)
       if (isKilled) {
         for (let number = ourLast() + 1; number <= theirLast(); number += 1) lost.push(number)
         await haveSent(theirLast() + 1, last)
       }
-      await until(() => ourLast() >= last)
+      await heard.until(() => ourLast() >= last)
     }
     checkOurs(ends)
     checkTheirs(lost)
@@ -147,7 +104,7 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
 
   function checkOurs(ends: ReadonlyMap<string, string>): void {
     assert.equal(ends.size, MESSAGES, 'each send ended once')
-    const got = prosody.ledger().flatMap(([what, id]) => (what === 'got' && id.startsWith('e') ? [id] : []))
+    const got = lab.server.ledger().flatMap(([what, id]) => (what === 'got' && id.startsWith('e') ? [id] : []))
     const times = new Map<string, number>()
     for (const id of got) times.set(id, (times.get(id) ?? 0) + 1)
     assert.deepEqual(
@@ -169,7 +126,7 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
 
   /** What Prosody sent came once each, in order; what it still held when it was killed went with it, and nothing else. */
   function checkTheirs(lost: readonly number[]): void {
-    const ledger = prosody.ledger()
+    const ledger = lab.server.ledger()
     const of = (which: string): readonly number[] => ledger.flatMap(([what, id]) => (what === which && id !== 'p0' ? [numberOf(id)] : []))
     const all = Array.from({ length: MESSAGES }, (_, index) => index + 1)
     assert.deepEqual(of('sent'), all)
