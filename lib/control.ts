@@ -18,6 +18,8 @@ export class Control {
   readonly #server: AssembledServer
   readonly #router: Router
   readonly #links: ReadonlySet<LiveLink>
+  /** Those that are being reset. */
+  readonly #fallen = new WeakSet<LiveLink>()
 
   constructor(server: AssembledServer, router: Router, links: ReadonlySet<LiveLink>) {
     this.#server = server
@@ -73,22 +75,32 @@ export class Control {
     const { hosted } = this.#server
     this.#server.change({})
     for (const gone of before.filter(each => !hosted.has(each)))
-      this.#router.clear(gone, new FederationError('S2S_ADDRESS', { detail: `${gone} is not a domain of this engine any more` }))
+      this.#router.clear(gone, new FederationError('S2S_NOT_HOSTED', { detail: `${gone} is not a domain of this engine any more` }))
     for (const added of hosted.domains.filter(each => !before.includes(each)))
       this.#router.clear(added, new FederationError('S2S_LOCAL_DOMAIN', { detail: `${added} is served here now` }))
     await this.#judgeAll('domains')
   }
 
   async #judgeAll(what: FederationEvents['settings-changed']['what']): Promise<void> {
+    this.#server.observer.emit('settings-changed', { what })
+    this.#router.reconsider()
+    await Promise.all([...this.#links].map(link => this.#judge(link)))
+  }
+
+  /** A judgement that took its time counts only if the settings are still those that it was made by. */
+  async #judge(link: LiveLink): Promise<void> {
     const { observer } = this.#server
-    observer.emit('settings-changed', { what })
-    const judged = [...this.#links].map(async link => {
+    for (;;) {
+      const { epoch } = this.#server
       const error = await firstFallen(link.standing(), this.#server)
-      if (error === undefined || !this.#links.has(link)) return
+      if (!this.#links.has(link) || this.#fallen.has(link)) return
+      if (epoch !== this.#server.epoch) continue
+      if (error === undefined) return
+      this.#fallen.add(link)
       observer.emit('link-reset', { link, error })
       link.reset(error)
-    })
-    await Promise.all(judged)
+      return
+    }
   }
 }
 

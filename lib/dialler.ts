@@ -47,7 +47,7 @@ export class Dialler {
    * only if the pair stands under those of now; if not, it begins anew, if the pair is still ours to open.
    *
    * @param lost the pair's last stream, which is to be taken up again
-   * @throws FederationError the first failure that mattered; `S2S_ADDRESS` or `S2S_LOCAL_DOMAIN` where domains have come or gone
+   * @throws FederationError the first failure that mattered; `S2S_NOT_HOSTED` or `S2S_LOCAL_DOMAIN` where domains have come or gone
    */
   async dial(pair: DomainPair, lost: LostStream | undefined): Promise<Carrier> {
     // What was lost with a connection of the pair's own is taken up on one of its own.

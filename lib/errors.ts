@@ -34,6 +34,7 @@ const row = (
 export const ERRORS = {
   S2S_CONFIG: row('caller', false, 'internal-server-error', 'cancel', undefined, 'An option is not usable'),
   S2S_ADDRESS: row('caller', false, 'jid-malformed', 'modify', 'improper-addressing', 'An address is missing or malformed'),
+  S2S_NOT_HOSTED: row('caller', false, 'not-allowed', 'cancel', 'host-gone', 'The sender is not of a domain that is hosted here'),
   S2S_LOCAL_DOMAIN: row(
     'caller',
     false,
@@ -111,6 +112,7 @@ export const ERRORS = {
   S2S_POLICY: row('policy', false, 'not-allowed', 'cancel', 'policy-violation', 'Policy refuses the peer'),
   S2S_LIMIT: row('peer', true, 'resource-constraint', 'wait', 'policy-violation', 'A limit was reached'),
   S2S_QUEUE_FULL: row('us', true, 'resource-constraint', 'wait', 'resource-constraint', 'The queue for the domain pair is full'),
+  S2S_TOO_LARGE: row('caller', false, 'policy-violation', 'modify', undefined, 'The stanza is too large'),
   S2S_IN_DOUBT: row(
     'network',
     true,

@@ -74,7 +74,7 @@ describe('a federation engine that is told to read its key store again', () => {
     store.credentials.delete('c.example')
     await b.reload()
     const error = await rejection(b.probe(pairOf('c.example', 'a.example')))
-    assert.equal(error.code, 'S2S_ADDRESS')
+    assert.equal(error.code, 'S2S_NOT_HOSTED')
   })
 
   const unusable: readonly (readonly [string, () => void, RegExp])[] = [
@@ -95,7 +95,7 @@ describe('a federation engine that is told to read its key store again', () => {
       assert.equal(error.code, 'S2S_CONFIG')
       assert.match(error.message, says)
       assert.equal(shown(await probe('b.example')), before)
-      assert.equal((await rejection(b.probe(pairOf('c.example', 'a.example')))).code, 'S2S_ADDRESS')
+      assert.equal((await rejection(b.probe(pairOf('c.example', 'a.example')))).code, 'S2S_NOT_HOSTED')
     })
 
   it('warns of a domain that has no certificate any more', async () => {

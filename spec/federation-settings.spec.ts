@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { Element } from 'ltx'
+import type { Federation } from '../lib/federation.ts'
 import type { FederationEvents } from '../lib/model/events.ts'
 import type { Credentials, KeyStore } from '../lib/model/plugs.ts'
 import { block } from '../lib/policy/guards.ts'
@@ -69,6 +70,79 @@ describe('settings at run time', () => {
     assert.equal((await world.run(a.probe(PAIR))).level, 'sasl-external')
   })
 
+  it('judge by what is in force when the judgement is made, not when it began, and tell of a reset once', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example')
+    await world.run(a.connect(PAIR))
+    const told: string[] = []
+    a.on('link-reset', ({ error }) => told.push(error.message))
+    let refuse: () => void = () => undefined
+    const slow = new Promise<'refuse'>(resolve => (refuse = () => resolve('refuse')))
+    const first = a.setGuards([{ kind: 'guard', name: 'slow', admit: () => slow }])
+    await world.clock.settle()
+    await a.setGuards([])
+    refuse()
+    await first
+    await world.clock.settle()
+    assert.deepEqual([told, a.links().length], [[], 1])
+    const again = a.setGuards([{ kind: 'guard', name: 'slow', admit: () => slow.then(() => undefined) }])
+    await Promise.all([again, a.setGuards([block(['b.example'])])])
+    await world.clock.settle()
+    assert.equal(told.length, 1)
+    assert.match(told[0] ?? '', /blocked/)
+    assert.deepEqual(a.links(), [])
+  })
+
+  describe('change what failed under those before', () => {
+    const FAILURES: readonly (readonly [
+      what: string,
+      code: string,
+      options: Parameters<World['engine']>[1],
+      change: (engine: Federation) => Promise<void>
+    ])[] = [
+      ['a guard', 'S2S_POLICY', { guards: [block(['b.example'])] }, engine => engine.setGuards([])],
+      [
+        'the floor',
+        'S2S_BELOW_FLOOR',
+        { policy: policies.ladder({ external: false, minimumLevel: 'sasl-external' }) },
+        engine => engine.setPolicy(policies.ladder())
+      ],
+      [
+        'certificates',
+        'S2S_CERTIFICATE',
+        { policy: policies.strict(), trust: { default: [] } },
+        engine => engine.reloadTrust({ default: [world.authority.certificate] })
+      ]
+    ]
+    for (const [what, code, options, change] of FAILURES)
+      it(`${what}: the pair is not bounced any longer for that`, async () => {
+        await world.engine('b.example')
+        const a = await world.engine('a.example', options)
+        assert.equal((await rejection(world.run(a.send(message('1'))))).code, code)
+        assert.deepEqual(
+          a.routes().map(({ state }) => state),
+          ['bounce']
+        )
+        await change(a)
+        assert.deepEqual(
+          a.routes().map(({ state }) => state),
+          ['queue']
+        )
+        assert.equal(await world.run(a.send(message('2'))), 'acknowledged')
+      })
+
+    it('but not what has nothing to do with them', async () => {
+      world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+      const a = await world.engine('a.example', { random: () => 0.5 })
+      assert.equal((await rejection(world.run(a.send(message('1'))))).code, 'S2S_CONNECT_FAILED')
+      await a.setPolicy(policies.strict())
+      assert.deepEqual(
+        a.routes().map(({ state }) => state),
+        ['bounce']
+      )
+    })
+  })
+
   it('change nothing when they cannot be used', async () => {
     await world.engine('b.example')
     const a = await world.engine('a.example')
@@ -86,7 +160,7 @@ describe('settings at run time', () => {
     for (const change of wrong) assert.equal((await rejection(Promise.resolve().then(change))).code, 'S2S_CONFIG')
     assert.equal(a.links().length, 1)
     assert.equal((await world.run(a.probe(PAIR))).level, 'sasl-external')
-    assert.equal((await rejection(a.send(message('1', 'd.example')))).code, 'S2S_ADDRESS')
+    assert.equal((await rejection(a.send(message('1', 'd.example')))).code, 'S2S_NOT_HOSTED')
   })
 
   it('host a domain more, and no more: host-gone on its streams, and to whoever comes later (RFC 6120 §4.9.3.5)', async () => {
@@ -113,7 +187,7 @@ describe('settings at run time', () => {
     )
     const { code, condition } = await rejection(world.run(a.connect(pairOf('a.example', 'second.example'))))
     assert.deepEqual([code, condition], ['S2S_STREAM_ERROR_RECEIVED', 'host-gone'])
-    assert.equal((await rejection(b.send(message('3', 'second.example', 'a.example')))).code, 'S2S_ADDRESS')
+    assert.equal((await rejection(b.send(message('3', 'second.example', 'a.example')))).code, 'S2S_NOT_HOSTED')
   })
 
   it('reject what waits for a domain that is gone', async () => {
@@ -123,7 +197,7 @@ describe('settings at run time', () => {
     const waiting = rejection(a.send(message('1', 'old.example')))
     await world.clock.settle()
     await a.removeDomain('old.example')
-    assert.equal((await waiting).code, 'S2S_ADDRESS')
+    assert.equal((await waiting).code, 'S2S_NOT_HOSTED')
   })
 
   it('leave it to a key store which domains there are, and read it again', async () => {
@@ -202,12 +276,35 @@ describe('settings at run time', () => {
     next.reset()
     await world.run(again)
     assert.deepEqual(changes, ['queue', 'bounce', 'queue', 'bounce'])
+    a.retryNow('b.example')
+    assert.deepEqual([changes.pop(), a.routes()[0]?.state], ['queue', 'queue'], 'it is told')
     const other = await world.engine('c.example')
     await world.run(a.send(message('4', 'a.example', 'c.example')))
     await world.run(other.stop())
     await world.clock.settle()
     assert.deepEqual(changes.slice(4), ['queue', 'send', 'queue'])
     await listener.close()
+  })
+
+  it('tell when the retry time has come, and when a peer that bounced has given a link', async () => {
+    world.network.zone.server('b.example', { addresses: [world.addressOf('b.example')] })
+    const a = await world.engine('a.example', { random: () => 0.5 })
+    const changes: string[] = []
+    a.on('route-changed', ({ route }) => changes.push(route.state))
+    assert.equal((await rejection(world.run(a.send(message('1'))))).code, 'S2S_CONNECT_FAILED')
+    assert.deepEqual(changes, ['queue', 'bounce'])
+    await world.clock.advance(29_999)
+    assert.deepEqual(changes, ['queue', 'bounce'])
+    await world.clock.advance(1)
+    assert.deepEqual(changes, ['queue', 'bounce', 'queue'])
+    assert.equal((await rejection(world.run(a.send(message('2'))))).code, 'S2S_CONNECT_FAILED')
+    assert.deepEqual(changes.splice(0), ['queue', 'bounce', 'queue', 'bounce'])
+    const b = await world.engine('b.example')
+    await world.run(b.connect(pairOf('b.example', 'a.example')))
+    await world.clock.settle()
+    assert.deepEqual(changes, ['queue'])
+    assert.equal(await world.run(a.send(message('3'))), 'acknowledged')
+    assert.deepEqual(changes, ['queue', 'send'])
   })
 
   it('are refused by an engine that has stopped', async () => {

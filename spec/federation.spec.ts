@@ -95,7 +95,7 @@ describe('a federation engine', () => {
     ['without to', new Element('message', { from: 'a@a.example' }), 'S2S_ADDRESS', /no to/],
     ['without from', new Element('message', { to: 'b@b.example' }), 'S2S_ADDRESS', /no from/],
     ['with an unusable from', message('1', 'a@@a.example'), 'S2S_ADDRESS', /from "a@@a.example"/],
-    ['from a domain that is not hosted', message('1', 'a@c.example'), 'S2S_ADDRESS', /c\.example is not a domain of this engine/],
+    ['from a domain that is not hosted', message('1', 'a@c.example'), 'S2S_NOT_HOSTED', /c\.example is not a domain of this engine/],
     ['that is no stanza', new Element('features', { from: 'a@a.example', to: 'b@b.example' }), 'S2S_ADDRESS', /features/],
     ['between two hosted domains', message('1', 'a@a.example', 'b@rooms.a.example'), 'S2S_LOCAL_DOMAIN', /rooms\.a\.example/]
   ]

@@ -3,10 +3,12 @@ import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { RouteState, RouteStatus } from '../model/route.ts'
-import { retryDelay } from '../rules/back-off.ts'
+import { dependsOnSettings } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
+import { queueFull, tooLargeForPeer, tooLargeToWait, waitedTooLong } from './refusals.ts'
+import { RetryTime } from './retry-time.ts'
 
 /** So many links in a row may break before a stream that was lost is resumed on one. */
 const FRUITLESS_MOST = 2
@@ -28,10 +30,8 @@ export class Route {
   /** Whether anything got through on the carrier. */
   #hasCarried = false
   #flight: Promise<Carrier> | undefined
-  #failures = 0
-  #bounceUntil = 0
+  readonly #retry: RetryTime
   #announced: RouteState | undefined
-  #reason: FederationError | undefined
   /** The carrier that takes no more for the moment. */
   #full: Carrier | undefined
   #ageing: Timer | undefined
@@ -48,44 +48,49 @@ export class Route {
     this.pair = pair
     this.#server = server
     this.#dial = dial
+    this.#retry = new RetryTime(server, () => this.#announce())
   }
 
   get state(): RouteState {
     if (this.#carrier?.usable === true) return 'send'
-    return this.#flight === undefined && this.#server.clock.now() < this.#bounceUntil ? 'bounce' : 'queue'
+    return this.#flight === undefined && this.#retry.reason !== undefined ? 'bounce' : 'queue'
   }
 
   /** Whether anything would be lost by forgetting the route. */
   get isIdle(): boolean {
-    return !this.#isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#server.clock.now() >= this.#bounceUntil
+    return !this.#isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#retry.reason === undefined
   }
 
   /** What it looks like now. */
   status(): RouteStatus {
     const { pair, state } = this
-    const bounced = state === 'bounce' ? { until: this.#bounceUntil, ...(this.#reason === undefined ? {} : { reason: this.#reason }) } : {}
+    const { until, reason } = this.#retry
+    const bounced = state === 'bounce' && reason !== undefined ? { until, reason } : {}
     const link = this.#carrier?.usable === true ? { link: this.#carrier.link.id } : {}
     return { pair, state, stanzas: this.#queue.length, bytes: this.#queuedBytes, ...link, ...bounced }
   }
 
   /** Forgets the retry time: the next stanza has the pair negotiated. */
   retryNow(): void {
-    this.#bounceUntil = 0
-    this.#failures = 0
+    this.#retry.come()
+    this.#retry.forgive()
+    this.#announce()
+  }
+
+  /** Settings have changed: what failed because of those before may be tried under those of now. */
+  reconsider(): void {
+    const { reason } = this.#retry
+    if (reason !== undefined && dependsOnSettings(reason)) this.retryNow()
   }
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */
   send(consignment: Consignment): void {
     const { queuedStanzas, queuedBytes } = this.#server.limits
-    if (this.state === 'bounce' && this.#reason !== undefined) return consignment.failed(this.#reason)
-    if (this.#queue.length >= queuedStanzas || this.#queuedBytes + consignment.size > queuedBytes) {
-      return consignment.failed(
-        new FederationError('S2S_QUEUE_FULL', {
-          pair: this.pair,
-          detail: `${this.#queue.length} stanzas of ${this.#queuedBytes} bytes are waiting`
-        })
-      )
-    }
+    const { reason } = this.#retry
+    if (this.state === 'bounce' && reason !== undefined) return consignment.failed(reason)
+    if (consignment.size > queuedBytes) return consignment.failed(tooLargeToWait(this.pair, consignment.size, queuedBytes))
+    if (this.#queue.length >= queuedStanzas || this.#queuedBytes + consignment.size > queuedBytes)
+      return consignment.failed(queueFull(this.pair, this.#queue.length, this.#queuedBytes))
     this.#queue.push(consignment)
     this.#queuedBytes += consignment.size
     this.#watchAge(consignment)
@@ -102,7 +107,9 @@ export class Route {
 
   /** The peer can be reached on a stream of its own: what failed before is no reason any more. */
   unblock(): void {
-    if (this.#flight === undefined && this.#carrier === undefined) this.#bounceUntil = 0
+    if (this.#flight !== undefined || this.#carrier !== undefined) return
+    this.#retry.come()
+    this.#announce()
   }
 
   /** Resolves when nothing waits: all has been handed to a link, or has failed. */
@@ -121,6 +128,12 @@ export class Route {
     this.#tellEmpty()
   }
 
+  /** The engine stops: fails what waits, and leaves no timer. */
+  stop(error: FederationError): void {
+    this.#retry.end()
+    this.clear(error)
+  }
+
   get #isWaiting(): boolean {
     return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost?.isHeld === true
   }
@@ -137,7 +150,7 @@ export class Route {
     const { clock, timeouts } = this.#server
     const young = this.#queue.findIndex(each => each.since + timeouts.queue > clock.now())
     const old = this.#queue.splice(0, young < 0 ? this.#queue.length : young)
-    const error = new FederationError('S2S_TIMEOUT', { pair: this.pair, detail: `it waited for a link for ${timeouts.queue} ms` })
+    const error = waitedTooLong(this.pair, timeouts.queue)
     for (const each of old) {
       this.#queuedBytes -= each.size
       each.failed(error)
@@ -165,7 +178,7 @@ export class Route {
       this.#flight = undefined
       this.#lost = undefined
       lost?.giveUp()
-      this.#bounceUntil = 0
+      this.#retry.come()
       this.#carrier = carrier
       this.#hasCarried = false
       this.#announce()
@@ -182,9 +195,7 @@ export class Route {
 
   /** Bounces everything for a while, longer with each failure in a row. */
   #fail(error: FederationError): void {
-    this.#failures += 1
-    this.#reason = error
-    this.#bounceUntil = this.#server.clock.now() + retryDelay(error, this.#failures, this.#server.random())
+    this.#retry.failed(error)
     this.#announce()
     this.clear(error)
   }
@@ -235,7 +246,7 @@ export class Route {
       const next = this.#queue.shift()
       if (next === undefined) return
       this.#queuedBytes -= next.size
-      if (next.size > (carrier.maxBytes ?? Infinity)) next.failed(tooLarge(next.size, carrier.maxBytes, this.pair))
+      if (next.size > (carrier.maxBytes ?? Infinity)) next.failed(tooLargeForPeer(this.pair, next.size, carrier.maxBytes ?? 0))
       else carrier.send(next, this.#ended)
     }
     if (this.#queue.length === 0) this.#tellEmpty()
@@ -251,7 +262,7 @@ export class Route {
     else if (FederationError.is(fate)) consignment.failed(fate.located({ pair: this.pair }))
     else {
       this.#hasCarried = true
-      this.#failures = 0
+      this.#retry.forgive()
       consignment.sent(fate)
     }
   }
@@ -275,14 +286,4 @@ export class Route {
     const [oldest] = this.#queue
     if (oldest !== undefined) this.#watchAge(oldest)
   }
-}
-
-/** XEP-0478 §3: what the peer would end the stream for is refused here, and the stream goes on. */
-function tooLarge(size: number, most: number | undefined, pair: DomainPair): FederationError {
-  return new FederationError('S2S_LIMIT', {
-    pair,
-    detail: `${size} bytes, and the peer takes ${most ?? 0}`,
-    bounce: ['policy-violation', 'modify'],
-    temporary: false
-  })
 }

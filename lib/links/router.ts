@@ -83,6 +83,11 @@ export class Router {
     for (const route of this.#routes.values()) if (route.pair.target === target) route.retryNow()
   }
 
+  /** Settings have changed: what failed because of those before is no reason to bounce any more. */
+  reconsider(): void {
+    for (const route of this.#routes.values()) route.reconsider()
+  }
+
   /** Fails what waits for pairs of which one domain is this one. */
   clear(domain: Domain, error: FederationError): void {
     for (const route of this.#routes.values()) if (route.pair.sender === domain || route.pair.target === domain) route.clear(error)
@@ -102,7 +107,7 @@ export class Router {
   stop(error: FederationError): void {
     this.close(error)
     this.#turnstile.close(error)
-    for (const route of this.#routes.values()) route.clear(error)
+    for (const route of this.#routes.values()) route.stop(error)
   }
 
   /** A stream that was lost is taken up on one of our own, or the order would be lost with it. */
@@ -136,11 +141,11 @@ export class Router {
 /**
  * Whether a pair is ours to open.
  *
- * @throws FederationError `S2S_ADDRESS` when its sender is not hosted here, `S2S_LOCAL_DOMAIN` when its target is
+ * @throws FederationError `S2S_NOT_HOSTED` when its sender is not hosted here, `S2S_LOCAL_DOMAIN` when its target is
  */
 export function checkedPair(pair: DomainPair, server: LocalServer): DomainPair {
   const { sender, target } = pair
-  if (!server.hosted.has(sender)) throw new FederationError('S2S_ADDRESS', { pair, detail: `${sender} is not a domain of this engine` })
+  if (!server.hosted.has(sender)) throw new FederationError('S2S_NOT_HOSTED', { pair, detail: `${sender} is not a domain of this engine` })
   if (server.hosted.has(target)) throw new FederationError('S2S_LOCAL_DOMAIN', { pair, detail: `${sender} and ${target}` })
   return pair
 }

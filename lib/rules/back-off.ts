@@ -1,4 +1,4 @@
-import type { FederationError } from '../errors.ts'
+import type { ErrorCode, FederationError } from '../errors.ts'
 
 const FIRST = 60_000
 const TEMPORARY_MOST = 900_000
@@ -14,4 +14,27 @@ const LASTING_LEAST = 300_000
 export function retryDelay(error: FederationError, failures: number, random: number): number {
   const window = Math.min(FIRST * 2 ** Math.min(failures - 1, 10), TEMPORARY_MOST)
   return error.temporary ? Math.round(random * window) : LASTING_LEAST + Math.round(random * window)
+}
+
+/** What policy, guards, certificates, authorities and the list of domains have a part in. */
+const OF_SETTINGS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'S2S_NOT_HOSTED',
+  'S2S_LOCAL_DOMAIN',
+  'S2S_POLICY',
+  'S2S_TLS_NOT_OFFERED',
+  'S2S_TLS_REFUSED',
+  'S2S_TLS_HANDSHAKE',
+  'S2S_CERTIFICATE',
+  'S2S_CERTIFICATE_REFUSED',
+  'S2S_SASL_NOT_OFFERED',
+  'S2S_SASL_REFUSED',
+  'S2S_DIALBACK_INVALID',
+  'S2S_DIALBACK_ERROR',
+  'S2S_NO_PROOF_LEFT',
+  'S2S_BELOW_FLOOR'
+])
+
+/** Whether what failed may end otherwise under other settings, so that it is not waited for any longer when they change. */
+export function dependsOnSettings({ code }: FederationError): boolean {
+  return OF_SETTINGS.has(code)
 }

@@ -35,10 +35,9 @@ async function stillStands(on: PairOnStream, server: LocalServer): Promise<Feder
   const [direction, local, remote] =
     flow === 'send' ? (['outgoing', pair.sender, pair.target] as const) : (['incoming', pair.target, pair.sender] as const)
   if (!server.hosted.has(local))
-    return new FederationError('S2S_ADDRESS', {
+    return new FederationError('S2S_NOT_HOSTED', {
       pair,
       detail: `${local} is not served here any more`,
-      stream: 'host-gone',
       condition: 'item-not-found'
     })
   if (server.hosted.has(remote))

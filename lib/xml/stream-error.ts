@@ -76,6 +76,7 @@ export function sentStreamError(error: FederationError, condition: string): stri
 const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'S2S_ADDRESS',
   'S2S_LIMIT',
+  'S2S_NOT_HOSTED',
   'S2S_NOT_WELL_FORMED',
   'S2S_STREAM_ERROR_SENT',
   'S2S_TIMEOUT'

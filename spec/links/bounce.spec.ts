@@ -58,7 +58,9 @@ describe('bouncing a stanza that could not be sent', () => {
     ['S2S_DIALBACK_ERROR', 'remote-server-timeout', 'wait'],
     ['S2S_QUEUE_FULL', 'resource-constraint', 'wait'],
     ['S2S_POLICY', 'not-allowed', 'cancel'],
-    ['S2S_ADDRESS', 'jid-malformed', 'modify']
+    ['S2S_ADDRESS', 'jid-malformed', 'modify'],
+    ['S2S_NOT_HOSTED', 'not-allowed', 'cancel'],
+    ['S2S_TOO_LARGE', 'policy-violation', 'modify']
   ]
   for (const [code, condition, type] of table)
     it(`[RFC6120-10.4.3-a] ${code} bounces as ${condition} of type ${type}`, () => {

@@ -110,7 +110,7 @@ describe('a ping that is not answered', () => {
     enough.abort()
     assert.equal((await aborted).code, 'S2S_ABORTED')
     assert.equal((await world.run(rejection(a.ping(pairOf('a.example', 'nowhere.example'))))).code, 'S2S_DNS_NO_SERVICE')
-    assert.equal((await rejection(a.ping(pairOf('x.example', 'b.example')))).code, 'S2S_ADDRESS')
+    assert.equal((await rejection(a.ping(pairOf('x.example', 'b.example')))).code, 'S2S_NOT_HOSTED')
     const late = rejection(a.ping(PAIR))
     await world.clock.settle()
     await world.stop()

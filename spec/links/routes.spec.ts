@@ -41,9 +41,23 @@ describe('the route of a pair', () => {
     await peer.expect('message', undefined, { id: '1' })
     await peer.expect('message', undefined, { id: '3' })
     const error = await rejection(sent[1] ?? Promise.resolve())
-    assert.deepEqual([error.code, error.stanzaCondition, error.stanzaErrorType], ['S2S_LIMIT', 'policy-violation', 'modify'])
+    assert.deepEqual([error.code, error.stanzaCondition, error.stanzaErrorType], ['S2S_TOO_LARGE', 'policy-violation', 'modify'])
     assert.equal(a.links().length, 1)
     peer.close()
+  })
+
+  it('[RFC6120-10.4.3-a] refuses for good what is too large ever to wait, and says so', async () => {
+    const a = await world.engine('a.example', { policy: inClear, limits: { queuedBytes: 1000 } })
+    const waiting = a.send(message('1'))
+    const error = await rejection(a.send(message('2', 'x'.repeat(1000))))
+    assert.deepEqual(
+      [error.code, error.temporary, error.stanzaCondition, error.stanzaErrorType],
+      ['S2S_TOO_LARGE', false, 'policy-violation', 'modify']
+    )
+    assert.match(error.message, /^The stanza is too large: \d{4} bytes, and the queue of a pair takes 1000 \(limits\.queuedBytes\)\.$/)
+    const stopped = rejection(waiting)
+    await world.run(a.stop())
+    assert.equal((await stopped).code, 'S2S_STOPPED')
   })
 
   it('lets no stanza wait longer than the queue allows, and keeps the younger ones', async () => {

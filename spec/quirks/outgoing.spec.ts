@@ -357,7 +357,7 @@ describe('what a deployed server does on a link of ours', () => {
       const large = rejection(engine.send(message('1', 'x'.repeat(300_000))))
       assert.equal(await clock.run(engine.send(message('2'))), 'written')
       const { code, stanzaCondition } = await large
-      assert.deepEqual([code, stanzaCondition, accepted.length], ['S2S_LIMIT', 'policy-violation', 1])
+      assert.deepEqual([code, stanzaCondition, accepted.length], ['S2S_TOO_LARGE', 'policy-violation', 1])
     })
   })
 })

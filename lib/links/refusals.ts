@@ -1,0 +1,21 @@
+import { FederationError } from '../errors.ts'
+import type { DomainPair } from '../model/domain.ts'
+
+/** More waits than may: there may be room later. */
+export function queueFull(pair: DomainPair, stanzas: number, bytes: number): FederationError {
+  return new FederationError('S2S_QUEUE_FULL', { pair, detail: `${stanzas} stanzas of ${bytes} bytes are waiting` })
+}
+
+/** There will never be room for it. */
+export function tooLargeToWait(pair: DomainPair, size: number, most: number): FederationError {
+  return new FederationError('S2S_TOO_LARGE', { pair, detail: `${size} bytes, and the queue of a pair takes ${most} (limits.queuedBytes)` })
+}
+
+/** XEP-0478 §3: what the peer would end the stream for is refused here, and the stream goes on. */
+export function tooLargeForPeer(pair: DomainPair, size: number, most: number): FederationError {
+  return new FederationError('S2S_TOO_LARGE', { pair, detail: `${size} bytes, and the peer takes ${most}` })
+}
+
+export function waitedTooLong(pair: DomainPair, most: number): FederationError {
+  return new FederationError('S2S_TIMEOUT', { pair, detail: `it waited for a link for ${most} ms` })
+}
