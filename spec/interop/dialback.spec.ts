@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { explain, policies, type Credentials } from '../../lib/index.ts'
-import { ENGINE, openLab, type Engine, type Lab } from './lab.ts'
-import { KINDS, needs, type ServerKind } from './server.ts'
+import { ENGINE, suiteLab, type Engine } from './lab.ts'
+import { KINDS, type ServerKind } from './server.ts'
 
 /** Nobody listens there. */
 const CLOSED_PORT = 1
@@ -16,27 +16,21 @@ const UNREACHABLE: Readonly<Record<ServerKind, RegExp>> = {
 
 for (const kind of KINDS)
   describe(`dialback that is refused by ${kind}`, () => {
-    let lab: Lab
+    const lab = suiteLab(kind, { variant: 'default' })
     let engine: Engine
     let other: Engine
 
     // Without a certificate that verifies, nothing but dialback is left.
-    const selfSigned = (): Credentials => lab.authority.issue(ENGINE, { state: 'self-signed' })
-
-    before(async function () {
-      needs(kind, this)
-      lab = await openLab(kind, { variant: 'default' })
-    })
+    const selfSigned = (): Credentials => lab().authority.issue(ENGINE, { state: 'self-signed' })
 
     beforeEach(async () => {
       const options = { domains: { [ENGINE]: selfSigned() }, policy: policies.ladder({ invalidCertificate: 'encrypt-only' }) }
-      engine = await lab.engine({ ...options, timeouts: { dialback: PATIENCE } })
+      engine = await lab().engine({ ...options, timeouts: { dialback: PATIENCE } })
       // Another that claims to be the same domain, with a secret of its own.
-      other = await lab.engine(options)
+      other = await lab().engine(options)
     })
 
     afterEach(() => Promise.all([engine.stop(), other.stop()]))
-    after(() => lab.close())
 
     /** How dialback ended: with ejabberd it comes after EXTERNAL, which it refuses. */
     async function refused(): Promise<string> {
@@ -47,17 +41,17 @@ for (const kind of KINDS)
     }
 
     it('because the server that DNS names does not know the key', async () => {
-      lab.publish(ENGINE, other.at)
+      lab().publish(ENGINE, other.at)
       assert.match(await refused(), /^S2S_DIALBACK_INVALID /)
     })
 
     it('because nobody answers where DNS leads', async () => {
-      lab.publish(ENGINE, { ...other.at, port: CLOSED_PORT })
+      lab().publish(ENGINE, { ...other.at, port: CLOSED_PORT })
       assert.match(await refused(), UNREACHABLE[kind])
     })
 
     it('and not when DNS is right again', async () => {
-      lab.publish(ENGINE, engine.at)
+      lab().publish(ENGINE, engine.at)
       const { level } = await engine.federation.connect(engine.pair)
       assert.equal(level, 'tls-dialback')
     })

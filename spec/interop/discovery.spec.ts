@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { domain, FederationError } from '../../lib/index.ts'
 import type { Zone } from '../../lib/testing/zone.ts'
-import { openLab, type Engine, type Lab } from './lab.ts'
-import { KINDS, needs } from './server.ts'
+import { suiteLab, type Engine } from './lab.ts'
+import { KINDS } from './server.ts'
 
 const STANDARD_PORT = 5269
 /** Nobody listens there. */
@@ -73,22 +73,16 @@ const OURS = Object.keys(WAYS).map((_, index) => `way${index}.engine.test`)
 
 for (const kind of KINDS)
   describe(`found by DNS, and ${kind}`, () => {
-    let lab: Lab
     let engine: Engine | undefined
-
-    before(async function () {
-      needs(kind, this)
-      lab = await openLab(kind, { variant: 'default', domains: OURS })
-    })
+    const lab = suiteLab(kind, { variant: 'default', domains: OURS })
 
     afterEach(() => engine?.stop())
-    after(() => lab.close())
 
     Object.entries(WAYS).forEach(([what, { publish, tls }], index) => {
       it(`${what}: ${tls ?? 'nobody comes'}, both ways`, async () => {
-        const { dns, server, theirs } = lab
+        const { dns, server, theirs } = lab()
         const ours = OURS[index] ?? assert.fail('a name for each')
-        engine = await lab.engine({ domains: { [ours]: lab.authority.issue(ours) }, port: STANDARD_PORT })
+        engine = await lab().engine({ domains: { [ours]: lab().authority.issue(ours) }, port: STANDARD_PORT })
         for (const [name, place] of [
           [ours, { ...engine.at, directPort: engine.directAt.port }],
           [theirs, server]

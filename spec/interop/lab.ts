@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createElement, type Element } from 'ltx'
 import {
   createFederation,
@@ -15,7 +16,7 @@ import { createAuthority, type Authority } from '../../lib/testing/certificates.
 import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
 import { ownAddress } from './process.ts'
 import { startProsody, type Prosody } from './prosody.ts'
-import { DOMAIN, startServer, type PeerServer, type ServerKind, type ServerOptions, type ServerVariant } from './server.ts'
+import { DOMAIN, needs, startServer, type PeerServer, type ServerKind, type ServerOptions, type ServerVariant } from './server.ts'
 
 export const ENGINE = 'engine.test'
 const NS_PING = 'urn:xmpp:ping'
@@ -34,6 +35,7 @@ export interface Lab<S extends PeerServer = PeerServer> {
   publish(name: string, at: SocketAddress): void
   /** Starts an engine; one at a time. It answers pings. Each direction has a connection of its own, unless `bidi` is set. */
   engine(options?: EngineOptions): Promise<Engine>
+  /** Stops its engines, its server and its DNS. */
   close(): Promise<void>
 }
 
@@ -83,6 +85,32 @@ export function openLab(kind: ServerKind, options: LabOptions): Promise<Lab> {
   return open(kind, all => startServer(kind, all), options)
 }
 
+/**
+ * Opens a lab for all specs of a suite and closes it behind them; skips them where the server is missing.
+ *
+ * @param prepare what else the specs need
+ * @returns gives the lab, once the specs run
+ */
+export function suiteLab(kind: ServerKind, options: LabOptions, prepare?: (lab: Lab) => Promise<void>): () => Lab {
+  return suite(kind, () => openLab(kind, options), prepare)
+}
+
+/** The same, with a Prosody. */
+export function suiteProsodyLab(options: LabOptions, prepare?: (lab: Lab<Prosody>) => Promise<void>): () => Lab<Prosody> {
+  return suite('prosody', () => openProsodyLab(options), prepare)
+}
+
+function suite<L extends Lab>(kind: ServerKind, start: () => Promise<L>, prepare?: (lab: L) => Promise<void>): () => L {
+  let lab: L | undefined
+  before(async function () {
+    needs(kind, this)
+    lab = await start()
+    await prepare?.(lab)
+  })
+  after(() => lab?.close())
+  return () => lab ?? assert.fail('there is no lab before the specs run')
+}
+
 async function open<S extends PeerServer>(
   kind: ServerKind,
   start: (options: ServerOptions) => Promise<S>,
@@ -104,6 +132,7 @@ async function open<S extends PeerServer>(
     names: Object.fromEntries(domains.flatMap(name => [name, `host.${name}`].map(host => [host, address])))
   })
   publish(theirs, server)
+  const engines: Engine[] = []
   return {
     dns,
     authority,
@@ -121,10 +150,12 @@ async function open<S extends PeerServer>(
         address,
         authority: authority.certificate
       })
+      engines.push(engine)
       for (const name of Object.keys(options.domains ?? { [ENGINE]: true })) publish(name, engine.at)
       return engine
     },
     close: async () => {
+      await Promise.all(engines.map(engine => engine.stop()))
       await server.stop()
       await dns.close()
     }

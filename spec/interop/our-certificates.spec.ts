@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { domain, FederationError, policies, type Direction, type ErrorCode, type SecurityLevel } from '../../lib/index.ts'
 import { credentialsThatShow, domainThatShows, SHOWN, type Shown } from './certificates.ts'
-import { openLab, type Engine, type Lab } from './lab.ts'
+import { suiteLab, type Engine } from './lab.ts'
 import { ENDS, TABLE, VARIANTS } from './expected-levels.ts'
-import { KINDS, needs, type ServerKind } from './server.ts'
+import { KINDS, type ServerKind } from './server.ts'
 
 /** How a strict server says no, and what becomes of it. */
 const REFUSAL: Readonly<Record<ServerKind, Partial<Record<Shown, ErrorCode>>>> = {
@@ -24,21 +24,12 @@ const seen: Record<string, string[]> = {}
 for (const kind of KINDS)
   for (const variant of VARIANTS)
     describe(`our certificates, and ${kind}, ${variant}`, () => {
-      let lab: Lab
       let engine: Engine
-
-      before(async function () {
-        needs(kind, this)
-        lab = await openLab(kind, { variant, domains: ALL.map(domainThatShows) })
-        engine = await lab.engine({
-          domains: Object.fromEntries(ALL.map(shown => [domainThatShows(shown), credentialsThatShow(shown, lab.authority)])),
+      const lab = suiteLab(kind, { variant, domains: ALL.map(domainThatShows) }, async ({ authority, ...opened }) => {
+        engine = await opened.engine({
+          domains: Object.fromEntries(ALL.map(shown => [domainThatShows(shown), credentialsThatShow(shown, authority)])),
           policy: policies.ladder({ invalidCertificate: 'encrypt-only' })
         })
-      })
-
-      after(async () => {
-        await engine.stop()
-        await lab.close()
       })
 
       for (const shown of ALL) {
@@ -57,7 +48,7 @@ for (const kind of KINDS)
           const refusal = REFUSAL[kind][shown] ?? USUAL_REFUSAL[kind]
           assert.equal(outcome, expected.startsWith('-') ? refusal : 'connected')
           if (!expected.startsWith('-') && came) assert.equal(await engine.ping(ours), 'result')
-          const theirView = await lab.server.levels(ours, lab.theirs, 0)
+          const theirView = await lab().server.levels(ours, lab().theirs, 0)
           assert.equal(shortly(theirView), expected, 'as the server itself has it')
         })
       }

@@ -3,9 +3,9 @@ import type { Element } from 'ltx'
 import type { Stanza } from '../../lib/index.ts'
 import { NS_SERVER } from '../../lib/xml/namespaces.ts'
 import { readWithSaxes, type Tree } from '../xml/trees.ts'
-import { ENGINE, openLab, openProsodyLab, type Engine, type Lab } from './lab.ts'
+import { ENGINE, suiteLab, type Engine, type Lab } from './lab.ts'
 import { openOrigin, ORIGIN, ORIGIN_HEADER } from './origin.ts'
-import { DOMAIN, needs, type ServerKind } from './server.ts'
+import { DOMAIN, type ServerKind } from './server.ts'
 
 /** A server that sends back what it is sent, with other children beside the payload or none. */
 interface EchoingPeer {
@@ -73,13 +73,9 @@ const ORIGIN_LANG = 'it'
 for (const peer of PEERS)
   describe(`what ${peer.kind} is sent, and what it sends back`, () => {
     let relay: Relay
-
-    before(async function () {
-      needs(peer.kind, this)
-      relay = await openRelay(await openLab(peer.kind, { variant: 'default' }))
+    suiteLab(peer.kind, { variant: 'default' }, async lab => {
+      relay = await openRelay(lab)
     })
-
-    after(() => relay.close())
 
     for (const kind of peer.kinds)
       for (const [what, [payload, attributes = '']] of payloadsFor(peer))
@@ -118,13 +114,9 @@ for (const peer of PEERS)
 
 describe('what Prosody reads of what it is sent', () => {
   let relay: Relay
-
-  before(async function () {
-    needs('prosody', this)
-    relay = await openRelay(await openProsodyLab({ variant: 'default' }))
+  suiteLab('prosody', { variant: 'default' }, async lab => {
+    relay = await openRelay(lab)
   })
-
-  after(() => relay.close())
 
   for (const [what, [payload, attributes = '']] of [...Object.entries(PAYLOADS), ['white space by reference', [WHITE_SPACE]] as const])
     it(`${what}: the same, by its own parser`, async () => {
@@ -146,7 +138,6 @@ interface Relay {
   say(kind: Stanza['name'], payload: string, attributes?: string): Promise<Stanza>
   /** Sends a stanza from the engine; gives what comes back with its id. */
   send(stanza: Stanza | Element): Promise<Stanza>
-  close(): Promise<void>
 }
 
 /** An engine between an origin that writes as it likes and the server of a lab. */
@@ -179,11 +170,6 @@ async function openRelay(lab: Lab): Promise<Relay> {
       const answer = coming(engine.pair.target, idOf(stanza))
       const [, arrived] = await Promise.all([engine.federation.send(stanza), answer])
       return arrived
-    },
-    close: async () => {
-      origin.close()
-      await engine.stop()
-      await lab.close()
     }
   }
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createElement, type Element } from 'ltx'
 import { FederationError } from '../../lib/index.ts'
 import { Heard } from './heard.ts'
-import { ENGINE, openLab, type Engine, type Lab } from './lab.ts'
-import { DOMAIN, needs } from './server.ts'
+import { ENGINE, suiteLab, type Engine } from './lab.ts'
+import { DOMAIN } from './server.ts'
 
 const MESSAGES = 20_000
 /** As many are under way at once. */
@@ -20,15 +20,11 @@ const message = (number: number): Element =>
 
 // It has nobody to take them, and returns each with an error: what has come back has arrived, once for each time.
 describe('twenty thousand messages to an ejabberd that returns them, and is killed in between', () => {
-  let lab: Lab
   let engine: Engine
   const returned: number[] = []
   const heard = new Heard()
-
-  before(async function () {
-    needs('ejabberd', this)
-    lab = await openLab('ejabberd', { variant: 'default', verbose: false })
-    engine = await lab.engine({
+  const lab = suiteLab('ejabberd', { variant: 'default' }, async opened => {
+    engine = await opened.engine({
       // An ejabberd that has just been killed is dialled again at once.
       random: () => 0,
       hear: ({ id = '', type }) => {
@@ -38,11 +34,6 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
     })
   })
 
-  after(async () => {
-    await engine.stop()
-    await lab.close()
-  })
-
   /** How each ended, in order. It acknowledges nothing, so what may be under way is counted by what has come back. */
   async function sendAll(): Promise<readonly string[]> {
     const ends: Promise<string>[] = []
@@ -50,7 +41,7 @@ describe('twenty thousand messages to an ejabberd that returns them, and is kill
     for (let number = 0; number < MESSAGES; number += 1) {
       ends.push(engine.federation.send(message(number)).catch((error: unknown) => FederationError.from(error).code))
       if (number === KILLED_AT) {
-        await lab.server.restart()
+        await lab().server.restart()
         base = { sent: number, returned: returned.length }
       }
       const { sent, returned: before } = base

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { explain, policies, type CertificateState, type Policy, type Report } from '../../lib/index.ts'
-import { ENGINE, openLab, type Lab } from './lab.ts'
-import { KINDS, needs, type Levels } from './server.ts'
+import { ENGINE, suiteLab, type Lab } from './lab.ts'
+import { KINDS, type Levels } from './server.ts'
 
 type Shown = Exclude<CertificateState, 'missing' | 'valid'>
 
@@ -17,23 +17,16 @@ const encryptOnly = policies.ladder({ invalidCertificate: 'encrypt-only' })
 for (const kind of KINDS)
   for (const [theirs, clause] of Object.entries(CLAUSES) as [Shown, string][])
     describe(`${kind}, which shows a certificate that is ${theirs}`, () => {
-      let lab: Lab
-
-      before(async function () {
-        needs(kind, this)
-        lab = await openLab(kind, { variant: 'default', credentials: authority => authority.issue(`${kind}.test`, { state: theirs }) })
-      })
-
-      after(() => lab.close())
+      const lab = suiteLab(kind, { variant: 'default', credentials: authority => authority.issue(`${kind}.test`, { state: theirs }) })
 
       it('is met where the policy accepts it to encrypt with: dialback over TLS both ways, and pings cross', async () => {
-        const levels = await met(lab, encryptOnly)
+        const levels = await met(lab(), encryptOnly)
         assert.deepEqual(levels.ours, { outgoing: 'tls-dialback', incoming: 'tls-dialback' })
         assert.deepEqual(levels.theirs, levels.ours, 'as the server itself has it')
       })
 
       it('is not met under the default policy; the reason is said, and nothing is tried in clear', async () => {
-        const engine = await lab.engine()
+        const engine = await lab().engine()
         try {
           const report = await engine.federation.probe(engine.pair)
           assert.equal(report.level, undefined, explain(report))
@@ -50,7 +43,7 @@ for (const kind of KINDS)
       })
 
       it('is refused when it comes to us, under the default policy; it is told so, and stays away', async () => {
-        const engine = await lab.engine()
+        const engine = await lab().engine()
         try {
           const ended = new Promise<Report>(resolve => {
             engine.federation.on('negotiation-ended', ({ report }) => {

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { createElement } from 'ltx'
 import { FederationError } from '../../lib/index.ts'
 import { Heard } from './heard.ts'
-import { ENGINE, openProsodyLab, type Engine, type Lab } from './lab.ts'
-import type { Prosody } from './prosody.ts'
-import { DOMAIN, needs } from './server.ts'
+import { ENGINE, suiteProsodyLab, type Engine } from './lab.ts'
+import { DOMAIN } from './server.ts'
 
 const PROSODY = DOMAIN.prosody
 
@@ -25,15 +24,11 @@ const PHASES: readonly Phase[] = [
 ]
 
 describe('twenty thousand messages each way, with a Prosody that is killed twice', () => {
-  let lab: Lab<Prosody>
   let engine: Engine
   const received: string[] = []
   const heard = new Heard()
-
-  before(async function () {
-    needs('prosody', this)
-    lab = await openProsodyLab({ variant: 'default', verbose: false })
-    engine = await lab.engine({
+  const lab = suiteProsodyLab({ variant: 'default', verbose: false }, async opened => {
+    engine = await opened.engine({
       bidi: true,
       // A Prosody that has just been killed is dialled again at once.
       random: () => 0,
@@ -42,11 +37,6 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
         heard.tell()
       }
     })
-  })
-
-  after(async () => {
-    await engine.stop()
-    await lab.close()
   })
 
   const message = (id: string, text: string) => createElement('message', { from: ENGINE, to: PROSODY, id }, createElement('body', {}, text))
@@ -81,7 +71,12 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
     await heard.until(() => received.length >= already + Math.min(100, last - first + 1))
   }
 
-  const theirLast = (): number => Math.max(...lab.server.ledger().map(([what, id]) => (what === 'sent' ? numberOf(id) : 0)))
+  const theirLast = (): number =>
+    Math.max(
+      ...lab()
+        .server.ledger()
+        .map(([what, id]) => (what === 'sent' ? numberOf(id) : 0))
+    )
   const ourLast = (): number => numberOf(received.findLast(id => id !== 'p0') ?? 'p0')
 
   it('accounts for each of them', async function () {
@@ -91,7 +86,7 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
     for (const phase of PHASES) {
       const { first, last, isKilled } = phase
       await haveSent(first, last)
-      for (const [id, how] of await send(phase, () => (isKilled ? lab.server.restart() : Promise.resolve()))) ends.set(id, how)
+      for (const [id, how] of await send(phase, () => (isKilled ? lab().server.restart() : Promise.resolve()))) ends.set(id, how)
       if (isKilled) {
         for (let number = ourLast() + 1; number <= theirLast(); number += 1) lost.push(number)
         await haveSent(theirLast() + 1, last)
@@ -104,7 +99,9 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
 
   function checkOurs(ends: ReadonlyMap<string, string>): void {
     assert.equal(ends.size, MESSAGES, 'each send ended once')
-    const got = lab.server.ledger().flatMap(([what, id]) => (what === 'got' && id.startsWith('e') ? [id] : []))
+    const got = lab()
+      .server.ledger()
+      .flatMap(([what, id]) => (what === 'got' && id.startsWith('e') ? [id] : []))
     const times = new Map<string, number>()
     for (const id of got) times.set(id, (times.get(id) ?? 0) + 1)
     assert.deepEqual(
@@ -126,7 +123,7 @@ describe('twenty thousand messages each way, with a Prosody that is killed twice
 
   /** What Prosody sent came once each, in order; what it still held when it was killed went with it, and nothing else. */
   function checkTheirs(lost: readonly number[]): void {
-    const ledger = lab.server.ledger()
+    const ledger = lab().server.ledger()
     const of = (which: string): readonly number[] => ledger.flatMap(([what, id]) => (what === which && id !== 'p0' ? [numberOf(id)] : []))
     const all = Array.from({ length: MESSAGES }, (_, index) => index + 1)
     assert.deepEqual(of('sent'), all)
