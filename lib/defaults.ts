@@ -59,6 +59,10 @@ export const DEFAULT_LIMITS: Limits = {
   verificationsPerStream: 16,
   verificationsPerAddress: 64,
   verificationsPerSender: 16,
+  /** As many as negotiations of our own: many strangers together, each below its own bound, are no storm either. */
+  verifications: 1_024,
+  /** What one core negotiates with TLS, as for our own. */
+  verificationsPerSecond: 200,
   pairsPerStream: 256,
   /** SRV answers with a thousand targets are an attack. */
   endpoints: 16,

@@ -21,7 +21,6 @@ import { Observer } from './observe/observer.ts'
 import { Control } from './control.ts'
 import { Dialler } from './dialler.ts'
 import { Reception } from './incoming/reception.ts'
-import { verifyKey } from './outgoing/verify.ts'
 import type { Federation, ListeningAddress } from './federation.ts'
 import { settingsFrom } from './options.ts'
 import type { FederationOptions, Settings } from './options.ts'
@@ -29,6 +28,7 @@ import { OutgoingLink } from './links/outgoing-link.ts'
 import { ownAnswer } from './links/own-answers.ts'
 import { Pings } from './links/pings.ts'
 import { checkedPair, Router } from './links/router.ts'
+import { Verifications } from './links/verifications.ts'
 import { complete } from './policy/complete.ts'
 import { checkCall, isSignal } from './option-checks.ts'
 import { checkPolicy } from './policy/shape.ts'
@@ -46,6 +46,7 @@ export class Engine implements Federation {
   readonly #links = new Set<LiveLink>()
   readonly #control: Control
   readonly #pings: Pings
+  readonly #verifications: Verifications
   readonly #stopped = new AbortController()
   /** Aborted by whoever wants no more draining. */
   readonly #cut = new AbortController()
@@ -70,9 +71,10 @@ export class Engine implements Federation {
     })
     this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal, () => this.#reception.parts)
     this.#router = new Router(this.#server, (pair, lost) => this.#dialler.dial(pair, lost))
+    this.#verifications = new Verifications(this.#server)
     this.#reception = new Reception({
       server: this.#server,
-      verify: verifyKey,
+      verify: this.#verifications.verify,
       onStanza: (stanza, on) => {
         if (this.#pings.receive(stanza)) return undefined
         const answer = ownAnswer(stanza, options.answerPings !== false)
@@ -256,6 +258,7 @@ export class Engine implements Federation {
     this.#listening = []
     this.#router.stop(error)
     this.#pings.stop(error)
+    this.#verifications.close(error)
     this.#stopped.abort(error)
     const outgoing = [...this.#links].filter(link => link instanceof OutgoingLink)
     await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])

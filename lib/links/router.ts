@@ -31,6 +31,7 @@ export class Router {
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
     this.#turnstile = new Turnstile({
+      what: 'negotiations',
       most: server.limits.negotiations,
       perSecond: server.limits.dialsPerSecond,
       patience: server.timeouts.negotiation,

@@ -1,7 +1,10 @@
 import { FederationError } from '../errors.ts'
+import { abortReason } from '../model/aborted.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
 
 export interface TurnstileOptions {
+  /** What passes: for the error of whoever had no turn. */
+  readonly what: 'negotiations' | 'verifications'
   /** How many may be inside at once. */
   readonly most: number
   /** How many may enter in a second; a second's worth may enter at once after a rest. */
@@ -33,11 +36,13 @@ export class Turnstile {
   /**
    * Runs the work when there is room for it.
    *
-   * @throws FederationError `S2S_LIMIT` when its turn did not come in time; then the work was never begun
+   * @param signal when aborted, nobody waits for its turn any more
+   * @throws FederationError `S2S_LIMIT` when its turn did not come in time; then, and after an abort, the work was never begun
    */
-  async pass<T>(work: () => Promise<T>): Promise<T> {
+  async pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closed !== undefined) throw this.#closed
-    if (this.#waiting.size > 0 || !this.#admits()) await this.#turn()
+    if (signal?.aborted === true) throw abortReason(signal)
+    if (this.#waiting.size > 0 || !this.#admits()) await this.#turn(signal)
     try {
       return await work()
     } finally {
@@ -82,12 +87,16 @@ export class Turnstile {
     }
   }
 
-  #turn(): Promise<void> {
-    const { clock, patience, most, perSecond } = this.#options
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, what, patience, most, perSecond } = this.#options
     return new Promise((resolve, reject) => {
       const end = (): void => {
         this.#waiting.delete(waiting)
         timer.cancel()
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const onAbort = (): void => {
+        if (signal !== undefined) waiting.leave(abortReason(signal))
       }
       const waiting: Waiting = {
         enter: () => {
@@ -99,8 +108,9 @@ export class Turnstile {
           reject(error)
         }
       }
-      const detail = `at most ${most} negotiations go on at once and ${perSecond} begin in a second, and no turn came within ${patience} ms`
+      const detail = `at most ${most} ${what} go on at once and ${perSecond} begin in a second, and no turn came within ${patience} ms`
       const timer = clock.setTimeout(() => waiting.leave(new FederationError('S2S_LIMIT', { detail })), patience)
+      signal?.addEventListener('abort', onAbort, { once: true })
       this.#waiting.add(waiting)
       this.#admitNext()
     })

@@ -60,6 +60,10 @@ export interface Limits {
   readonly verificationsPerStream: number
   readonly verificationsPerAddress: number
   readonly verificationsPerSender: number
+  /** Dialback verifications under way at once, over all streams; further ones wait their turn. */
+  readonly verifications: number
+  /** Dialback verifications begun in a second; a second's worth may begin at once. */
+  readonly verificationsPerSecond: number
   readonly pairsPerStream: number
   readonly endpoints: number
   /** Negotiations of outgoing links under way at once; further ones wait their turn. */

@@ -111,6 +111,92 @@ describe('the call to the authoritative server', () => {
     peer.close()
   })
 
+  describe('[ENG-DB-a] however many strangers have it made', () => {
+    const names = Array.from({ length: 5 }, (_, i) => `s${i}.example`)
+    beforeEach(() => {
+      for (const name of names) world.network.zone.server(name, { addresses: ['192.0.2.200'] })
+    })
+
+    /** Initiating peers from everywhere, each with a key for a sender of its own. */
+    async function strangers(): Promise<readonly ScriptedPeer[]> {
+      return await Promise.all(
+        names.map(async (name, i) => {
+          const peer = await dialPeer(world.network.transportFor(`192.0.2.${210 + i}`), { address: world.addressOf(RECEIVER), port: 5269 })
+          peer.sendHeader({ from: name, to: RECEIVER })
+          await peer.expectHeader()
+          await peer.expectFeatures()
+          peer.send(`<db:result from='${name}' to='${RECEIVER}'>the-key</db:result>`)
+          return peer
+        })
+      )
+    }
+
+    /** The next call, answered with no. @returns for whom */
+    async function refuseNext(): Promise<string> {
+      const call = await authority.accept()
+      const { to = '' } = await call.expectHeader()
+      call.sendHeader({ from: to, to: RECEIVER, id: 'z9' })
+      call.sendFeatures({ dialback: 'with-errors' })
+      const { attrs } = await call.expect('verify', NS_DIALBACK)
+      call.send(`<db:verify from='${to}' to='${RECEIVER}' id='${String(attrs['id'])}' type='invalid'/>`)
+      call.close()
+      await call.expectEnd()
+      return to
+    }
+
+    it('no more than a bounded number at once; the rest wait their turn, or are told in time that there is no room', async () => {
+      await world.engine(RECEIVER, { policy: inClear, limits: { verifications: 2 }, timeouts: { dialback: 10_000 } })
+      const peers = await strangers()
+      await world.clock.settle()
+      assert.equal(authority.waiting, 2)
+      const first = await refuseNext()
+      await peers[names.indexOf(first)]?.expect('result', NS_DIALBACK, { type: 'invalid' })
+      await world.clock.settle()
+      assert.equal(authority.waiting, 2)
+      await world.clock.advance(5_000)
+      assert.equal(authority.waiting, 2)
+      for (const peer of peers.slice(3)) {
+        const result = await peer.expect('result', NS_DIALBACK, { type: 'error' })
+        assert.ok(result.getChild('error')?.getChild('resource-constraint') !== undefined, result.toString())
+      }
+      for (const peer of peers) peer.reset()
+    })
+
+    it('nobody waits for a stream that is gone, and nobody for an engine that stops', async () => {
+      const b = await world.engine(RECEIVER, { policy: inClear, limits: { verifications: 1, verificationsPerSecond: 1 } })
+      let began = 0
+      b.on('negotiation-started', ({ peer }) => (began += peer.purpose === 'verification' ? 1 : 0))
+      const peers = await strangers()
+      await world.clock.settle()
+      assert.equal(authority.waiting, 1)
+      for (const peer of peers.slice(1, 4)) peer.reset()
+      await world.clock.settle()
+      assert.equal(await refuseNext(), names[0])
+      await world.clock.advance(1_000)
+      assert.equal(await refuseNext(), names[4])
+      assert.equal(began, 2)
+      for (const peer of [...peers, ...(await strangers())]) peer.reset()
+      const now = world.clock.now()
+      await world.run(b.stop())
+      assert.deepEqual([authority.waiting, world.clock.pendingTimers, world.clock.now() - now], [0, 0, 0])
+    })
+
+    it('no more than so many in a second', async () => {
+      const b = await world.engine(RECEIVER, { policy: inClear, limits: { verificationsPerSecond: 2 } })
+      const began: number[] = []
+      const start = world.clock.now()
+      b.on('negotiation-started', ({ peer }) => {
+        if (peer.purpose === 'verification') began.push(world.clock.now() - start)
+      })
+      const peers = await strangers()
+      await world.clock.advance(3_000)
+      assert.equal(began.length, 5)
+      assert.equal(began.filter(at => at === 0).length, 2, "a second's worth at once")
+      for (const at of began) assert.ok(began.filter(other => other > at && other <= at + 1000).length <= 2, began.join())
+      for (const peer of peers) peer.reset()
+    })
+  })
+
   it('[ENG-DB-b] gets through for two engines that dial back to each other at the same moment', async () => {
     const left = await world.engine('left.example', { policy: inClear })
     const right = await world.engine('right.example', { policy: inClear })
