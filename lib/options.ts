@@ -38,7 +38,11 @@ export interface FederationOptions {
   readonly domains: Readonly<Record<string, Credentials | undefined>> | KeyStore
   /** Whose certificate is shown, and whose name a response header has, when nobody is named. Default: the first domain. */
   readonly defaultDomain?: string
-  /** Called for each stanza of an authenticated pair, in order. A promise, or anything else with a `then`, keeps the stream from being read until it settles. */
+  /**
+   * Called for each stanza of an authenticated pair, in order. A promise, or anything else with a `then`, keeps the stream from being read
+   * until it settles. What it throws or rejects with is a `warning`, and nothing else: the stanza counts as handed over, is acknowledged to
+   * the peer (XEP-0198) and does not come again. Whoever must not lose one keeps it before anything can fail, or answers with an error stanza.
+   */
   readonly onStanza: (stanza: Stanza, on: StanzaContext) => void | PromiseLike<void>
   /** Default: `policies.ladder()`, which also answers what this policy leaves open. */
   readonly policy?: Policy

@@ -42,6 +42,10 @@ function enable(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiat
 
 /** `<resume/>`: a stream is resumed by whoever has authenticated its pairs, and whose count of what we sent on it can be right. */
 function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
+  if (!n.server.extensions.resumption) {
+    open.stream.write(failedXml('feature-not-implemented'))
+    return undefined
+  }
   const { previd, h } = frame.element().attrs as Readonly<Record<string, unknown>>
   const one = typeof previd === 'string' ? n.parts.resumable.find(previd, n) : undefined
   if (one === undefined) {

@@ -73,6 +73,16 @@ describe('incoming/resumption', () => {
     assert.equal(await (await authenticated(without)).say(ENABLE), `<enabled ${SM}/>`)
   })
 
+  it('answers feature-not-implemented where resumption is switched off, and goes on (XEP-0198 §5)', async () => {
+    const scene = await createScene({ extensions: { resumption: false } })
+    const caller = await authenticated(scene)
+    assert.equal(
+      await caller.say(resume('any') + ENABLE),
+      `<failed ${SM}><feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed><enabled ${SM}/>`
+    )
+    assert.equal(await caller.say(message() + ASK), ack(1))
+  })
+
   it('[ENG-SM-b] answers item-not-found to an id of another pair, without its count, and leaves the stream to whom it belongs', async () => {
     const scene = await createScene()
     const id = await lost(scene)

@@ -331,3 +331,26 @@ describe('stream management on an outgoing link', () => {
     next.close()
   })
 })
+
+describe('stream management between two engines', () => {
+  it('[XEP0198-4-a] counts a stanza whose handler failed: it was handed over, and does not come again', async () => {
+    const world = createWorld()
+    const a = await world.engine('a.example')
+    const handed: string[] = []
+    const b = await world.engine('b.example', {
+      onStanza: ({ id = '' }) => {
+        handed.push(id)
+        if (id === '1') throw new Error('at once')
+        return Promise.reject(new Error('the disk is full'))
+      }
+    })
+    const warned: unknown[] = []
+    b.on('warning', ({ error }) => warned.push(error.cause))
+    const sent = ['1', '2'].map(id => a.send(new Element('message', { from: 'x@a.example', to: 'y@b.example', id })))
+    assert.deepEqual(await world.run(Promise.all(sent)), ['acknowledged', 'acknowledged'])
+    for (const wire of world.network.wires) wire.reset()
+    assert.equal(await world.run(a.send(new Element('message', { from: 'x@a.example', to: 'y@b.example', id: '3' }))), 'acknowledged')
+    assert.deepEqual([handed, warned.length], [['1', '2', '3'], 3])
+    await world.stop()
+  })
+})
