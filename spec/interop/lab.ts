@@ -14,6 +14,7 @@ import {
 } from '../../lib/index.ts'
 import { createAuthority, type Authority } from '../../lib/testing/certificates.ts'
 import { startDnsServer, type DnsServer } from '../../lib/testing/dns-server.ts'
+import { startEjabberd, type Ejabberd } from './ejabberd.ts'
 import { ownAddress } from './process.ts'
 import { startProsody, type Prosody } from './prosody.ts'
 import { DOMAIN, needs, startServer, type PeerServer, type ServerKind, type ServerOptions, type ServerVariant } from './server.ts'
@@ -98,6 +99,11 @@ export function suiteLab(kind: ServerKind, options: LabOptions, prepare?: (lab: 
 /** The same, with a Prosody. */
 export function suiteProsodyLab(options: LabOptions, prepare?: (lab: Lab<Prosody>) => Promise<void>): () => Lab<Prosody> {
   return suite('prosody', () => openProsodyLab(options), prepare)
+}
+
+/** The same, with an ejabberd. */
+export function suiteEjabberdLab(options: LabOptions, prepare?: (lab: Lab<Ejabberd>) => Promise<void>): () => Lab<Ejabberd> {
+  return suite('ejabberd', () => open('ejabberd', startEjabberd, options), prepare)
 }
 
 function suite<L extends Lab>(kind: ServerKind, start: () => Promise<L>, prepare?: (lab: L) => Promise<void>): () => L {

@@ -3,7 +3,7 @@ import type { Element } from 'ltx'
 import type { Stanza } from '../../lib/index.ts'
 import { NS_SERVER } from '../../lib/xml/namespaces.ts'
 import { readWithSaxes, type Tree } from '../xml/trees.ts'
-import { ENGINE, suiteLab, type Engine, type Lab } from './lab.ts'
+import { ENGINE, suiteEjabberdLab, suiteLab, type Engine, type Lab } from './lab.ts'
 import { openOrigin, ORIGIN, ORIGIN_HEADER } from './origin.ts'
 import { DOMAIN, type ServerKind } from './server.ts'
 
@@ -129,6 +129,44 @@ describe('what Prosody reads of what it is sent', () => {
 
 function payloadsFor({ rewritten }: EchoingPeer): readonly (readonly [what: string, PayloadText])[] {
   return Object.entries(PAYLOADS).filter(([what]) => rewritten?.test(what) !== true)
+}
+
+describe('what ejabberd says of its own', () => {
+  const heard = new Map<string, (stanza: Stanza) => void>()
+  let engine: Engine
+  const lab = suiteEjabberdLab({ variant: 'default' }, async opened => {
+    engine = await opened.engine({ hear: stanza => heard.get(stanza.id ?? '')?.(stanza) })
+  })
+
+  // What it knows it moves behind what it does not.
+  const STANZAS: Readonly<Record<Stanza['name'], string>> = {
+    message: "type='chat' xml:lang='fr'><body>salut</body><x xmlns='urn:x'><![CDATA[<&>]]></x>",
+    presence: "xml:lang='fr'><show>away</show><priority>-1</priority><x xmlns='urn:x' a='1'/>",
+    iq: "type='set' xml:lang='fr'><x xmlns='urn:x' xmlns:p='urn:p' p:a='1'><p:y/></x>"
+  }
+  for (const [kind, rest] of Object.entries(STANZAS))
+    it(`a ${kind} comes as it was said`, async () => {
+      const came = new Promise<Stanza>(resolve => heard.set(`their-${kind}`, resolve))
+      await lab().server.sendStanza(lab().theirs, ENGINE, `<${kind} id='their-${kind}' ${rest}</${kind}>`)
+      const { bytes, name } = await came
+      const read = (xml: string): Tree | undefined => readWithSaxes(Buffer.from(`<alone xmlns='jabber:server'>${xml}</alone>`))?.[0]
+      const [said, arrived] = [read(`<${kind} ${rest}</${kind}>`), read(bytes.toString())]
+      assert.ok(said && arrived)
+      assert.equal(name, kind)
+      assert.deepEqual(inAnyOrder(arrived), inAnyOrder(said))
+      assert.equal(engine.federation.links()[0]?.direction, 'incoming')
+    })
+})
+
+function inAnyOrder(tree: Tree): Payload {
+  const { lang, children } = payloadOf(tree)
+  return {
+    lang,
+    children: children
+      .map(child => [JSON.stringify(child), child] as const)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([, child]) => child)
+  }
 }
 
 interface Relay {

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const LOG_DEADLINE = 20_000
-const STOP_DEADLINE = 5_000
 const S2S_PORT = 5269
 
 /** A folder that is gone with the server that lives in it. */
@@ -86,11 +85,11 @@ export async function startProcess(program: ServerProgram): Promise<ServerProces
   const logged = (pattern: RegExp, after = 0): Promise<RegExpExecArray> =>
     waitForLog(file, () => pattern.exec(log().slice(after)), child, `${String(pattern)} was never logged`)
   const stop = async (): Promise<void> => {
-    await ended(child)
+    await killed(child)
     folder.remove()
   }
   const restart = async (): Promise<void> => {
-    await ended(child, 'SIGKILL')
+    await killed(child)
     const after = log().length
     child = launch(program, said)
     await logged(ready, after)
@@ -154,17 +153,16 @@ function waitForLog(file: string, look: () => RegExpExecArray | null, child: Chi
   })
 }
 
-function ended(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+/** Its data is of no worth, so it is not asked to put them in order. */
+function killed(child: ChildProcess): Promise<void> {
   return new Promise(resolve => {
     if (child.exitCode !== null || child.signalCode !== null) {
       resolve()
       return
     }
-    const insist = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE)
     child.once('exit', () => {
-      clearTimeout(insist)
       resolve()
     })
-    child.kill(signal)
+    child.kill('SIGKILL')
   })
 }
