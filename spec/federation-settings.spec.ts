@@ -200,6 +200,19 @@ describe('settings at run time', () => {
     assert.equal((await waiting).code, 'S2S_NOT_HOSTED')
   })
 
+  it('reject what waits for a domain that has become our own', async () => {
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+    world.network.blackHole('192.0.2.200')
+    const a = await world.engine('a.example')
+    const waiting = rejection(a.send(message('1')))
+    await world.clock.settle()
+    const now = world.clock.now()
+    await a.addDomain('b.example')
+    const error = await waiting
+    assert.deepEqual([error.code, world.clock.now()], ['S2S_LOCAL_DOMAIN', now])
+    assert.match(error.message, /b\.example is served here now/)
+  })
+
   it('leave it to a key store which domains there are, and read it again', async () => {
     const credentials = new Map<string, Credentials | undefined>([
       ['a.example', world.authority.issue('a.example', { now: world.clock.now() })],
@@ -246,6 +259,20 @@ describe('settings at run time', () => {
       ['c.example']
     )
     assert.equal(await world.run(a.send(message('1'))), 'acknowledged')
+  })
+
+  it('close the links with one domain that go either way, and no others', async () => {
+    const oneWay = { extensions: { bidi: false } }
+    const a = await world.engine('a.example', oneWay)
+    const others = [await world.engine('b.example', oneWay), await world.engine('c.example', oneWay)]
+    for (const name of ['b.example', 'c.example']) await world.run(a.connect(pairOf('a.example', name)))
+    await Promise.all(others.map((engine, i) => world.run(engine.connect(pairOf(['b.example', 'c.example'][i] ?? '', 'a.example')))))
+    assert.equal(a.links().length, 4)
+    await world.run(a.close('b.example'))
+    assert.deepEqual(
+      a.links().map(({ pairs, direction }) => [direction, pairs[0]?.pair.sender, pairs[0]?.pair.target].join(' ')),
+      ['outgoing a.example c.example', 'incoming c.example a.example']
+    )
   })
 
   it('show where the stanzas of each pair go, and for how long and why they are bounced', async () => {
