@@ -93,6 +93,48 @@ describe('settings at run time', () => {
     assert.deepEqual(a.links(), [])
   })
 
+  it('tell of no reset of a link that has ended while it was judged', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example')
+    await world.run(a.connect(PAIR))
+    const told: string[] = []
+    a.on('link-reset', ({ link }) => told.push(link.id))
+    let refuse: () => void = () => undefined
+    const slow = new Promise<'refuse'>(resolve => (refuse = () => resolve('refuse')))
+    const set = a.setGuards([{ kind: 'guard', name: 'slow', admit: () => slow }])
+    await world.run(a.close('b.example'))
+    refuse()
+    await set
+    assert.deepEqual([told, a.links()], [[], []])
+  })
+
+  it('have a negotiation begun anew no more than twice, however often they change, and not by an engine that stops', async () => {
+    const listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+    for (const name of ['b.example', 'c.example']) world.network.zone.server(name, { addresses: ['192.0.2.200'] })
+    const a = await world.engine('a.example')
+    const began: string[] = []
+    a.on('negotiation-started', ({ peer }) => {
+      began.push(peer.remote ?? '')
+      if (began.length < 20) void a.setGuards([])
+    })
+    const failed = rejection(a.connect(PAIR))
+    for (let tries = 0; tries < 3; tries += 1) {
+      const peer = await listener.accept()
+      await peer.expectHeader()
+      peer.reset()
+    }
+    assert.equal((await world.run(failed)).code, 'S2S_STREAM_CLOSED')
+    assert.deepEqual(began, ['b.example', 'b.example', 'b.example'])
+    const stopped = rejection(a.connect(pairOf('a.example', 'c.example')))
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    await world.run(a.stop())
+    assert.equal((await stopped).code, 'S2S_STOPPED')
+    assert.equal(began.length, 4)
+    peer.reset()
+    await listener.close()
+  })
+
   describe('change what failed under those before', () => {
     const FAILURES: readonly (readonly [
       what: string,

@@ -36,11 +36,11 @@ function afterAdmission(said: Decision<Admission>, book: Rulebook, standing: Sta
   if (!encrypted && askTls(book, peer).answer === 'required') return fallen(standing, 'TLS is required now')
   const uncertified = certificateFalls(book, standing)
   if (uncertified !== undefined) return uncertified
-  const use = standing.verdict === undefined ? undefined : askCertificate(book, peer, standing.verdict).answer
-  if (!askProofs(book, peer, encrypted, use).answer.includes(proofOf(status.level)))
-    return fallen(standing, `${proofOf(status.level)} is not accepted any more`)
   const floor = askMinimumLevel(book, peer).answer
-  return atLeast(status.level, floor) ? undefined : fallen(standing, `${status.level} is below ${floor}, the floor of now`)
+  if (!atLeast(status.level, floor)) return fallen(standing, `${status.level} is below ${floor}, the floor of now`)
+  const use = standing.verdict === undefined ? undefined : askCertificate(book, peer, standing.verdict).answer
+  const proof = proofOf(status.level)
+  return askProofs(book, peer, encrypted, use).answer.includes(proof) ? undefined : fallen(standing, `${proof} is not accepted any more`)
 }
 
 /** A certificate that is rejected now, or that does not prove any more what it was taken to prove. */

@@ -668,10 +668,20 @@ describe('multiplexing on a live outgoing link', () => {
     it('what came behind an answer is delivered when the settings of now let it', async () => {
       let admit: () => void = () => undefined
       const slow = new Promise<undefined>(resolve => (admit = () => resolve(undefined)))
+      const asked: string[] = []
       const peer = await liveBothWays()
       const sent = send('a2.example', 'b.example', 'x')
       await expectKey(peer, 'a2.example', 'b.example')
-      const set = engine.setGuards([{ kind: 'guard', name: 'slow', admit: () => slow }])
+      const set = engine.setGuards([
+        {
+          kind: 'guard',
+          name: 'slow',
+          admit: peer => {
+            asked.push(`${peer.direction} ${peer.local} ${peer.address ?? 'nowhere'}`)
+            return slow
+          }
+        }
+      ])
       peer.send(answeredAnd(back('a2.example', '1')))
       await world.clock.settle()
       assert.deepEqual(delivered, [])
@@ -679,6 +689,7 @@ describe('multiplexing on a live outgoing link', () => {
       await set
       await peer.expect('message', undefined, { id: 'x' })
       assert.equal(await world.run(sent), 'written')
+      assert.ok(asked.includes('outgoing a2.example nowhere') && asked.includes(`incoming a2.example ${ADDRESS}`), asked.join())
       assert.deepEqual(delivered, ['1 b.example a2.example tls-dialback'])
       peer.close()
     })
@@ -806,6 +817,50 @@ describe('multiplexing on a live outgoing link', () => {
     })
   })
 
+  describe('the end of a stream', () => {
+    it('that a pair has joined at this very moment: the pair has a connection of its own', async () => {
+      const peer = await live()
+      const sent = send('a2.example', 'b.example', 'own')
+      await expectKey(peer, 'a2.example', 'b.example')
+      engine.on('negotiation-ended', () => {
+        for (const link of engine.links()) void link.close()
+      })
+      answer(peer, 'a2.example', 'b.example')
+      await peer.expectClose()
+      peer.close()
+      const own = await expectOwn('a2.example', 'b.example', 'own')
+      assert.equal(await world.run(sent), 'written')
+      assert.deepEqual(joined, ['a.example b.example on 1', 'a2.example b.example on 1'])
+      own.close()
+    })
+
+    it('that was lost: its pair resumes it on a connection of its own, and joins no other before', async () => {
+      await start()
+      const managed = { ...ERRORS, other: `<sm ${SM}/>` }
+      const first = send('a.example', 'b.example', '1')
+      const second = send('a2.example', 'b.example', '2')
+      const peers: ScriptedPeer[] = []
+      for (const from of ['a.example', 'a2.example']) {
+        const peer = await opened(from, 'b.example', managed, from)
+        await expectKey(peer, from, 'b.example', from)
+        answer(peer, from, 'b.example')
+        await peer.expect('enable')
+        peer.send(`<enabled ${SM} id='${from}' resume='true'/>`)
+        await peer.expect('message')
+        peers.push(peer)
+      }
+      peers[0]?.reset()
+      const again = await opened('a.example', 'b.example', managed, 's3')
+      await expectKey(again, 'a.example', 'b.example', 's3')
+      answer(again, 'a.example', 'b.example')
+      await again.expect('resume', undefined, { previd: 'a.example' })
+      again.send(`<resumed ${SM} previd='a.example' h='1'/>`)
+      peers[1]?.send(`<a ${SM} h='1'/>`)
+      assert.deepEqual(await world.run(Promise.all([first, second])), ['acknowledged', 'acknowledged'])
+      for (const peer of [again, ...peers.slice(1)]) peer.close()
+    })
+  })
+
   describe('the end of a stream with several pairs', () => {
     it('each of them has a link again, in order', async () => {
       const peer = await live()
@@ -816,8 +871,10 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
       await world.clock.settle()
       assert.deepEqual(engine.links(), [])
+      const reported = reports.length
       const sent = [send('a.example', 'c.example', '1'), send('a.example', 'c.example', '2')]
       const next = await expectOwn('a.example', 'c.example', '1')
+      assert.deepEqual(connections(reported), ['ok dialled'], 'what has ended is not thought of any more')
       await next.expect('message', undefined, { id: '2' })
       sent.push(send('a.example', 'b.example', '3'))
       await expectKey(next, 'a.example', 'b.example', 's2')
