@@ -28,15 +28,24 @@ describe('see-other-host', () => {
     {
       state = 'valid',
       inClear = false,
+      next,
       ...options
-    }: Partial<FederationOptions> & { readonly state?: CertificateState; readonly inClear?: boolean } = {}
+    }: Partial<FederationOptions> & {
+      readonly state?: CertificateState
+      readonly inClear?: boolean
+      /** The target of another SRV record, of less priority. */
+      readonly next?: string
+    } = {}
   ): Promise<{ readonly report: Report; readonly dialled: readonly (string | undefined)[] }> {
     const other = ['192.0.2.201', 5269] as const
     const b = await world.engine('b.example', {
       transport: world.network.transportFor(other[0]),
       listen: [{ host: other[0], port: other[1] }]
     })
-    world.network.zone.srv('_xmpp-server._tcp.b.example', [{ target: 'old.b.example', port: 5269 }])
+    world.network.zone.srv('_xmpp-server._tcp.b.example', [
+      { target: 'old.b.example', port: 5269 },
+      ...(next === undefined ? [] : [{ target: next, port: 5269, priority: 9 }])
+    ])
     world.network.zone.addresses('old.b.example', ['192.0.2.200'])
     world.network.zone.addresses('new.b.example', [other[0]])
     const places = [elsewhere].flat()
@@ -96,6 +105,20 @@ describe('see-other-host', () => {
     const { dialled, report } = await sent(['192.0.2.200:5269', 'old.b.example:5269', '192.0.2.200', 'old.b.example'])
     assert.ok(dialled.length <= 4, dialled.join())
     assert.equal(report.level, undefined)
+  })
+
+  it('[RFC6120-4.9.3.19-a] is followed three times, however many places there are', async () => {
+    const places = [1, 2, 3, 4, 5, 6].map(n => `n${n}.b.example`)
+    for (const place of places) world.network.zone.addresses(place, ['192.0.2.200'])
+    const { report, dialled } = await sent(places)
+    assert.equal(dialled.length, 4)
+    assert.deepEqual([report.level, report.error?.code], [undefined, 'S2S_STREAM_ERROR_RECEIVED'])
+  })
+
+  it('is followed before the next of the records', async () => {
+    world.network.zone.addresses('next.b.example', ['192.0.2.202'])
+    const { report, dialled } = await sent('new.b.example', { next: 'next.b.example' })
+    assert.deepEqual([report.level, dialled], ['sasl-external', ['192.0.2.200', '192.0.2.201']])
   })
 
   it('leads nowhere that DNS may not lead', async () => {

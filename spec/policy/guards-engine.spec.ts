@@ -40,6 +40,29 @@ describe('guards on real engines', () => {
     assert.deepEqual(incoming[0], [report.level, 'pin'])
   })
 
+  it('[SEC-PIN-a] keep the links of a pinned certificate, both ways, when settings change, and end them with the pin', async () => {
+    const theirs = selfSigned('b.example')
+    const ours = selfSigned('a.example')
+    const pins = [pin(['b.example'], [{ leaf256: theirs.leaf256 }])]
+    const policy = policies.ladder({ invalidCertificate: 'encrypt-only' })
+    await world.engine('b.example', { domains: theirs.domains, guards: [pin(['a.example'], [{ leaf256: ours.leaf256 }])], policy })
+    const a = await world.engine('a.example', { domains: ours.domains, guards: pins, policy })
+    const link = await world.run(a.connect(PAIR))
+    await a.setPolicy(layer(policies.ladder({ invalidCertificate: 'encrypt-only' })))
+    await world.clock.settle()
+    assert.deepEqual(a.links(), [link])
+    assert.deepEqual(
+      link.pairs.map(({ flow, peerIdentity }) => [flow, peerIdentity]),
+      [
+        ['send', 'pin'],
+        ['receive', 'pin']
+      ]
+    )
+    await a.setGuards([])
+    await world.clock.settle()
+    assert.deepEqual(a.links(), [])
+  })
+
   it('[SEC-PIN-a] refuse any other certificate of a pinned domain, even one that an authority vouches for, without any fallback', async () => {
     await world.engine('b.example')
     const a = await world.engine('a.example', { guards: [pin(['b.example'], [{ leaf256: 'ab'.repeat(32) }])] })
