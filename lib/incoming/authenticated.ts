@@ -33,7 +33,7 @@ export class AuthenticatedPairs {
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
-    this.#delivery = new Delivery(n.parts.onStanza, n.server)
+    this.#delivery = new Delivery(n.parts.onStanza, n.parts.order, n.server)
   }
 
   /** What is handled of the stanzas that came. */
@@ -74,6 +74,7 @@ export class AuthenticatedPairs {
   add(evidence: Evidence, open: OpenStream): void {
     const pair = statusOf(evidence)
     this.pairs.set(pairKey(pair.pair), pair)
+    this.#delivery.join(pair)
     // Every stanza names the sender again: what `parseDomain` works out each time, `domain` remembers.
     domain(pair.pair.sender)
     open.stream.allowStanzas()
@@ -112,6 +113,11 @@ export class AuthenticatedPairs {
   /** Resolves when everything that came is handled; undefined: it is. */
   idle(): Promise<void> | undefined {
     return this.#delivery.idle()
+  }
+
+  /** The reader has found nothing more to read. */
+  rest(): void {
+    this.#delivery.rest()
   }
 
   /** The stream has to end: nothing more is delivered. */
@@ -158,6 +164,10 @@ export class AuthenticatedPairs {
       onQuiet: () => open.stream.write(' '),
       onStalled: () => n.stop(stalled(timeouts.write)),
       onExpiry: () => n.stop(expired())
+    })
+    this.#delivery.from({
+      stream: open.stream,
+      supersede: error => n.stop(error)
     })
     n.parts.links.add(link)
     this.#downgraded(downgradesOf(n.trace.entries, pair.level))

@@ -85,8 +85,10 @@ async function converse(open: OpenStream, n: IncomingNegotiation): Promise<Next>
   for (;;) {
     if (n.stopped !== undefined) throw n.stopped
     const frame = stream.take()
-    if (frame === undefined) await n.untilStopped(stream.readable())
-    else if (frame.kind === 'close') {
+    if (frame === undefined) {
+      n.authenticated.rest()
+      await n.untilStopped(stream.readable())
+    } else if (frame.kind === 'close') {
       await hearOut(stream, n)
       return undefined
     } else {

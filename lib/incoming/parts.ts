@@ -1,6 +1,7 @@
 import type { VerifyKey } from '../auth/dialback-receiving.ts'
 import type { LocalServer } from '../auth/local-server.ts'
-import type { OnStanza } from '../streams/delivery.ts'
+import type { Delivery, OnStanza } from '../streams/delivery.ts'
+import type { PairOrder } from '../streams/pair-order.ts'
 import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import type { LiveLink } from '../streams/standing.ts'
 import type { Quota } from './quota.ts'
@@ -11,6 +12,8 @@ export interface IncomingParts {
   readonly server: LocalServer
   readonly verify: VerifyKey
   readonly onStanza: OnStanza
+  /** Over all streams, of either direction. */
+  readonly order: PairOrder<Delivery>
   /** Every live link, both directions. */
   readonly links: Set<LiveLink>
   /** The engine is being stopped: nobody is authenticated any more, and what is there goes on for a while. */

@@ -4,6 +4,7 @@ import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Report } from '../model/report.ts'
+import { PairOrder } from '../streams/pair-order.ts'
 import type { LiveLink } from '../streams/standing.ts'
 import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import { negotiateIncoming } from './negotiate.ts'
@@ -41,7 +42,8 @@ export class Reception {
     this.#server = options.server
     this.#perAddress = new Quota(incomingPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
-    this.parts = { ...options, verifications, resumable: new ResumableStreams(options.server), isLeaving: () => this.#isLeaving }
+    const resumable = new ResumableStreams(options.server)
+    this.parts = { ...options, order: new PairOrder(), verifications, resumable, isLeaving: () => this.#isLeaving }
   }
 
   /** Streams that are open, authenticated or not. */

@@ -263,8 +263,10 @@ export class OutgoingLink implements LiveLink, Carrier {
   async #read(): Promise<void> {
     while (this.#reading) {
       const frame = this.#stream.take()
-      if (frame === undefined) await this.#stream.readable()
-      else if (frame.kind === 'close') {
+      if (frame === undefined) {
+        this.#back?.delivery.rest()
+        await this.#stream.readable()
+      } else if (frame.kind === 'close') {
         // What is handed over from now on takes the next link.
         this.#open = false
         return await this.#back?.delivery.idle()

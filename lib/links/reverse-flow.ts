@@ -41,15 +41,22 @@ export class ReverseFlow {
 
   constructor(first: Evidence, options: ReverseFlowOptions) {
     this.#options = options
-    this.delivery = new Delivery(options.parts.onStanza, options.parts.server)
+    this.delivery = new Delivery(options.parts.onStanza, options.parts.order, options.parts.server)
     this.delivery.readAhead()
+    const { link, stream } = options
+    this.delivery.from({
+      stream,
+      supersede: error => link.reset(error)
+    })
     this.#keys = new KeysBack(options, this, this.#over.signal)
     this.add(first)
   }
 
   /** Evidence makes a pair: from now on its stanzas may come. */
   add(evidence: Evidence): void {
-    this.#pairs.set(pairKey(evidence.pair), statusOf(evidence))
+    const status = statusOf(evidence)
+    this.#pairs.set(pairKey(status.pair), status)
+    this.delivery.join(status)
   }
 
   has(pair: DomainPair): boolean {

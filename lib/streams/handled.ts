@@ -35,10 +35,18 @@ export class HandledStanzas {
     stream.beforeClosing(() => this.#ackXml())
   }
 
+  /** The next stanza has to wait before its handler begins: requests that are not read meanwhile are answered. */
+  hold(): void {
+    if (this.#handled === undefined) return
+    this.#isBusy = true
+    this.#watch()
+  }
+
   /** Counts a stanza when its handler has finished. */
   count(work: Promise<void> | undefined): Promise<void> | undefined {
     if (this.#handled === undefined) return work
     if (work === undefined) {
+      this.#isBusy = false
       this.#handled += 1
       return undefined
     }
@@ -75,7 +83,7 @@ export class HandledStanzas {
     this.#timer ??= this.#clock.setTimeout(() => {
       this.#timer = undefined
       if (!this.#isBusy) return
-      if (this.#stream?.unread === true) this.acknowledge()
+      if ((this.#stream?.unread ?? 0) > 0) this.acknowledge()
       this.#watch()
     }, ANSWER_UNREAD)
   }

@@ -91,9 +91,9 @@ export class XmlStream {
     return this.#outbox.stalledSince
   }
 
-  /** Whether bytes have arrived that were not read as elements yet. */
-  get unread(): boolean {
-    return this.#framer.pending > 0 || this.#duplex.readableLength > 0
+  /** Bytes that have arrived and were not read as elements yet. */
+  get unread(): number {
+    return this.#framer.pending + this.#duplex.readableLength
   }
 
   /** Whether as much waits as may, written in this turn or before: the sender should await {@link drained}. */
