@@ -30,7 +30,7 @@ import { Pings } from './links/pings.ts'
 import { checkedPair, Router } from './links/router.ts'
 import { Verifications } from './links/verifications.ts'
 import { complete } from './policy/complete.ts'
-import { checkCall, isSignal } from './option-checks.ts'
+import { checkCall, checkListener, isSignal } from './option-checks.ts'
 import { checkPolicy } from './policy/shape.ts'
 import { hasMethods, isBoolean, isText, kindOf, oneOf } from './rules/option-value.ts'
 import type { LiveLink } from './streams/standing.ts'
@@ -216,11 +216,13 @@ export class Engine implements Federation {
   }
 
   on<E extends keyof FederationEvents>(event: E, listener: (detail: FederationEvents[E]) => void): this {
+    checkListener(event, listener)
     this.#events.on(event, listener)
     return this
   }
 
   off<E extends keyof FederationEvents>(event: E, listener: (detail: FederationEvents[E]) => void): this {
+    checkListener(event, listener)
     this.#events.off(event, listener)
     return this
   }

@@ -1,3 +1,4 @@
+import { CHANNELS } from './observe/channels.ts'
 import { readPatterns } from './rules/domain-patterns.ts'
 import {
   areTexts,
@@ -120,4 +121,15 @@ export function checkCall(value: unknown, call: string, known: Readonly<Record<s
 
 export const isSignal: Check = (value, where) => {
   if (!(value instanceof AbortSignal)) throw wrong(where, 'an AbortSignal', shown(value))
+}
+
+/**
+ * From JavaScript, what is misspelt would never be heard.
+ *
+ * @throws FederationError `S2S_CONFIG`
+ */
+export function checkListener(event: unknown, listener: unknown): void {
+  if (typeof event !== 'string' || !Object.hasOwn(CHANNELS, event))
+    throw wrong('event', `one of ${Object.keys(CHANNELS).join(', ')}`, shown(event))
+  if (typeof listener !== 'function') throw wrong(`the listener of ${event}`, 'a function', kindOf(listener))
 }

@@ -71,6 +71,19 @@ describe('an argument that cannot be used is named by an error of the engine', (
     await assert.rejects(engine.connect(PAIR), { code: 'S2S_STOPPED' })
   })
 
+  it('and an event or a listener that would never be heard is named', () => {
+    const on = (event: unknown, listener: unknown): unknown => engine.on(given(event), given(listener))
+    assert.throws(() => on('link-establised', () => undefined), {
+      code: 'S2S_CONFIG',
+      detail: /^event has to be one of negotiation-started, .*link-established.*, warning, not "link-establised"$/
+    })
+    assert.throws(() => on('link-closed', null), {
+      code: 'S2S_CONFIG',
+      detail: 'the listener of link-closed has to be a function, not null'
+    })
+    assert.throws(() => engine.off(given('constructor'), () => undefined), { code: 'S2S_CONFIG' })
+  })
+
   const functions: readonly (readonly [run: () => unknown, code: string, sentence: string])[] = [
     [() => domain(given(5)), 'S2S_ADDRESS', 'what is of the type number is not a domain name'],
     [() => explain(given(null)), 'S2S_CONFIG', 'explain: report has to be a report, not null'],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -170,6 +170,10 @@ describe('breaking rules on purpose', () => {
     assert.match(faults.join('\n'), /no spec cites RFC1-1-z/)
     assert.match(faults.join('\n'), /the guard looks at the age: mocha wrote no report/)
     assert.match(faults.join('\n'), /orphan: nothing to run/)
+  })
+
+  it('has a text for every rule that stands in the code today', () => {
+    for (const mutation of mutations) assert.notEqual(patched(readFileSync(join(repository, mutation.file), 'utf8'), mutation), '')
   })
 
   it('refuses a text that does not stand exactly once', () => {

@@ -210,8 +210,8 @@ export const mutations: readonly Mutation[] = [
     rule: 'what a peer says it has handled of a lost stream is judged',
     id: 'XEP0198-6-a',
     file: 'lib/incoming/stream-management.ts',
-    find: 'checkCount(h)\n  } catch',
-    replace: '} catch'
+    find: 'const counted = checkCount(h, countsOf(one))',
+    replace: 'const counted = countsOf(one).acknowledged'
   },
   {
     rule: 'what the peer has handled of a lost stream is not sent again',
