@@ -55,6 +55,32 @@ describe('a bidirectional stream between two engines', () => {
     assert.equal(world.network.wires.length, 1)
   })
 
+  it('[XEP0288-2.2-b] is not what a pair goes on with whose own stream was lost: that is resumed first', async () => {
+    let release: () => void = () => undefined
+    const busy = new Promise<void>(resolve => (release = resolve))
+    const [a, b] = [
+      await engine(A),
+      await engine(B, {
+        onStanza: ({ id = '' }) => {
+          heard[B]?.push(id)
+          return id === '1' ? busy : undefined
+        }
+      })
+    ]
+    await world.run(Promise.all([a.connect(THERE), b.connect(BACK)]))
+    await world.clock.settle()
+    assert.equal(world.network.wires.length, 2)
+    const sent = ['1', '2', '3'].map(id => a.send(message(A, B, id)))
+    await world.clock.settle()
+    const [own] = world.network.wires.filter(({ to }) => to.address === world.addressOf(B))
+    own?.reset()
+    await world.clock.settle()
+    sent.push(a.send(message(A, B, '4')))
+    release()
+    assert.deepEqual(await world.run(Promise.all(sent)), ['acknowledged', 'acknowledged', 'acknowledged', 'acknowledged'])
+    assert.deepEqual(heard[B], ['1', '2', '3', '4'])
+  })
+
   it('tells each pair in each direction when it is authenticated, and guards learn of both', async () => {
     const learned: string[] = []
     const a = await engine(A, {

@@ -613,6 +613,42 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
     })
 
+    it('[XEP0288-2.2-f] goes on when the peer answers with an error: it sends nothing for such a pair', async () => {
+      const peer = await liveBothWays()
+      const failed = rejection(send('a2.example', 'b.example', 'x'))
+      await expectKey(peer, 'a2.example', 'b.example')
+      answer(peer, 'a2.example', 'b.example', 'error', 'item-not-found')
+      assert.equal((await world.run(failed)).code, 'S2S_DIALBACK_ERROR')
+      await peer.expectNothing()
+      peer.send(back('a.example', '1'))
+      await world.clock.settle()
+      assert.deepEqual(delivered, ['1 b.example a.example tls-dialback'])
+      peer.close()
+    })
+
+    it('is not joined if it has ended while it was asked whether the other way may be', async () => {
+      let admit: () => void = () => undefined
+      const slow = new Promise<undefined>(resolve => (admit = () => resolve(undefined)))
+      const peer = await liveBothWays({
+        guards: [
+          {
+            kind: 'guard',
+            name: 'slow',
+            admit: ({ direction, local }) => (direction === 'incoming' && local === 'a2.example' ? slow : undefined)
+          }
+        ]
+      })
+      const sent = send('a2.example', 'b.example', 'own')
+      await world.clock.settle()
+      peer.close()
+      await world.clock.settle()
+      admit()
+      const own = await expectOwn('a2.example', 'b.example', 'own')
+      await world.run(sent)
+      assert.deepEqual(connections(1), ['skipped stream-ended', 'ok dialled'])
+      own.close()
+    })
+
     it('a pair whose other way is not admitted has a connection of its own, one way', async () => {
       const guard: Guard = {
         kind: 'guard',
@@ -733,6 +769,24 @@ describe('multiplexing on a live outgoing link', () => {
       admit: ({ local }) => (local === refused ? 'refuse' : undefined)
     })
 
+    it('that change again while a pair is judged by them judge it anew', async () => {
+      let admit: () => void = () => undefined
+      const slow = new Promise<undefined>(resolve => (admit = () => resolve(undefined)))
+      const peer = await live()
+      const failed = rejection(send('a2.example', 'b.example', 'x'))
+      await expectKey(peer, 'a2.example', 'b.example')
+      const first = engine.setGuards([{ kind: 'guard', name: 'slow', admit: ({ local }) => (local === 'a2.example' ? slow : undefined) }])
+      answer(peer, 'a2.example', 'b.example')
+      await world.clock.settle()
+      const second = engine.setGuards([onlyFor('a2.example')])
+      admit()
+      await Promise.all([first, second])
+      assert.equal((await world.run(failed)).code, 'S2S_POLICY')
+      assert.deepEqual(joined, ['a.example b.example on 1'])
+      await peer.expectNothing()
+      peer.close()
+    })
+
     it('keep a pair off the stream that may not be on it any more when it is answered', async () => {
       const peer = await live()
       const failed = rejection(send('a2.example', 'b.example', 'x'))
@@ -831,6 +885,19 @@ describe('multiplexing on a live outgoing link', () => {
       const own = await expectOwn('a2.example', 'b.example', 'own')
       assert.equal(await world.run(sent), 'written')
       assert.deepEqual(joined, ['a.example b.example on 1', 'a2.example b.example on 1'])
+      own.close()
+    })
+
+    it('that ends right behind the answer: the same negotiation goes on with a connection of its own', async () => {
+      const peer = await live()
+      const sent = send('a2.example', 'b.example', 'own')
+      await expectKey(peer, 'a2.example', 'b.example')
+      peer.send(`${dialbackOf('result', { from: 'b.example', to: 'a2.example', type: 'valid' })}</stream:stream>`)
+      const own = await expectOwn('a2.example', 'b.example', 'own')
+      await world.run(sent)
+      assert.equal(reports.length, 2)
+      assert.deepEqual(connections(1).slice(1), ['ok dialled'])
+      peer.hangUp()
       own.close()
     })
 

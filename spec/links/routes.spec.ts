@@ -148,6 +148,30 @@ describe('the route of a pair', () => {
     )
   })
 
+  it('is forgotten when there are many, if nothing would be lost by it', async () => {
+    world.network.blackHole('192.0.2.200')
+    const a = await world.engine('a.example', {
+      policy: inClear,
+      timeouts: { connect: 10_000_000, negotiation: 10_000_000, queue: 10_000_000 }
+    })
+    const waiting = rejection(a.send(message('1')))
+    const many = Array.from({ length: 1_100 }, (_, i) => new Element('message', { from: 'x@a.example', to: `y@to${i}.example` }))
+    const failed = many.map(each => rejection(a.send(each)))
+    await world.clock.advance(60_000)
+    assert.deepEqual([...new Set((await Promise.all(failed)).map(({ code }) => code))], ['S2S_DNS_NO_SERVICE'])
+    assert.ok(a.routes().length > 1_000, 'they are still bounced')
+    await world.clock.advance(600_000)
+    const more = Array.from({ length: 1_100 }, (_, i) =>
+      rejection(a.send(new Element('message', { from: 'x@a.example', to: `y@more${i}.example` })))
+    )
+    await world.clock.advance(60_000)
+    await Promise.all(more)
+    assert.ok(a.routes().length <= 2_000, `${a.routes().length} routes`)
+    assert.ok(a.routes().some(({ pair, stanzas }) => pair.target === 'b.example' && stanzas === 1))
+    await world.run(a.stop())
+    assert.equal((await waiting).code, 'S2S_STOPPED')
+  })
+
   it('says that it does not know, of what was handed to the socket when the connection broke; nothing else is in doubt', async () => {
     const a = await world.engine('a.example', { policy: inClear })
     const sent = a.send(message('1'))
