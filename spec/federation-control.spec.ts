@@ -208,7 +208,7 @@ describe('domains that come and go while a peer that says yes to everything is c
     ['the target becomes our own', engine => engine.addDomain('b.example')]
   ]
   for (const [what, change] of CHANGES_OF_DOMAIN)
-    it(`${what}, at every moment: no link stands, and nothing is written any more`, async () => {
+    it(`[ENG-STREAM-b] ${what}, at every moment: no link stands, and nothing is written any more`, async () => {
       const turns = await callAndChange(undefined)
       for (let after = 0; after <= turns + 2; after += 1) await callAndChange(change, after)
     })

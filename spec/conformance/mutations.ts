@@ -363,5 +363,37 @@ export const mutations: readonly Mutation[] = [
     find: 'failed(cause)\n  }',
     replace: 'throw cause\n  }',
     specs: ['spec/policy/guards-engine.spec.ts']
+  },
+  {
+    rule: 'no pair is dialled with a domain that has become our own, or for one that is gone',
+    id: 'ENG-STREAM-b',
+    file: 'lib/dialler.ts',
+    find: '      checkedPair(pair, this.#server)\n',
+    replace: '',
+    specs: ['spec/federation-control.spec.ts']
+  },
+  {
+    rule: 'what comes behind an answer waits until the settings of now let the pair come',
+    id: 'XEP0288-2.2-d',
+    file: 'lib/outgoing/shared-stream.ts',
+    find: 'if (pair === undefined || !this.goesBothWays) return undefined',
+    replace: 'if (pair === undefined || this.goesBothWays) return undefined',
+    specs: ['spec/links/multiplexing.spec.ts']
+  },
+  {
+    rule: 'a pair that settings forbid by now joins no stream',
+    id: 'XEP0288-2.2-d',
+    file: 'lib/streams/standing.ts',
+    find: 'if (error !== undefined) return error\n  }\n  accept()',
+    replace: 'void error\n  }\n  accept()',
+    specs: ['spec/links/multiplexing.spec.ts']
+  },
+  {
+    rule: 'an engine that is being stopped authenticates nobody',
+    id: 'XEP0220-2.2.2-a',
+    file: 'lib/incoming/keys.ts',
+    find: 'if (on.parts.isLeaving() && on.pairs === 0) return on.stop(leaving())',
+    replace: '',
+    specs: ['spec/federation-stop.spec.ts']
   }
 ]

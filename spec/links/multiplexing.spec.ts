@@ -686,7 +686,7 @@ describe('multiplexing on a live outgoing link', () => {
     })
     const answeredAnd = (more: string): string => dialbackOf('result', { from: 'b.example', to: 'a2.example', type: 'valid' }) + more
 
-    it('nothing is delivered behind an answer before the settings of now have been asked whether it may come', async () => {
+    it('[XEP0288-2.2-d] nothing is delivered behind an answer before the settings of now have been asked whether it may come', async () => {
       const peer = await liveBothWays()
       const sent = send('a2.example', 'b.example', 'x')
       await expectKey(peer, 'a2.example', 'b.example')
@@ -730,7 +730,7 @@ describe('multiplexing on a live outgoing link', () => {
       peer.close()
     })
 
-    it('a link on which it is still being asked whether a pair may join ends all the same when its connection does', async () => {
+    it('a link on which it is still being asked whether a pair may join ends politely all the same: what the peer still sends is delivered', async () => {
       const peer = await liveBothWays()
       const sent = send('a2.example', 'b.example', 'x').catch(() => undefined)
       await expectKey(peer, 'a2.example', 'b.example')
@@ -739,6 +739,9 @@ describe('multiplexing on a live outgoing link', () => {
       await world.clock.settle()
       for (const link of engine.links()) void link.close()
       await peer.expectClose()
+      peer.send(back('a.example', 'late'))
+      await world.clock.settle()
+      assert.deepEqual(delivered, ['late b.example a.example tls-dialback'])
       peer.close()
       await world.clock.advance(10_000)
       assert.deepEqual(engine.links(), [])
