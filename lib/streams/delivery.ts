@@ -1,6 +1,7 @@
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import { pairKey } from '../model/domain.ts'
+import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Link } from '../model/link.ts'
 import type { PairStatus } from '../model/report.ts'
@@ -68,7 +69,8 @@ export class Delivery {
   #olders: ReadonlySet<Delivery> = new Set()
   #stopWaiting: () => void = () => undefined
   #readsAhead = false
-  #isBusy = false
+  /** What is in hand, or is to be as soon as what came on other streams is not. */
+  #current: Waiting | undefined
   #isOver = false
   #waiting: Waiting[] = []
   #waitingBytes = 0
@@ -113,7 +115,7 @@ export class Delivery {
     } else {
       const work = this.#begin(next)
       if (work === undefined) return undefined
-      this.#await(work)
+      this.#await(work, next)
     }
     return this.#hasRoom ? undefined : this.#until(() => this.#hasRoom)
   }
@@ -128,9 +130,10 @@ export class Delivery {
     if (this.#watchers.length > 0) this.#tell()
   }
 
-  /** Whether nothing that came is in hand, waits, or is unread. */
-  get isSettled(): boolean {
-    return !this.#isBusy && (this.#isOver || (this.#isRead && !this.#isAwaited))
+  /** Whether something of the pair is in hand, waits, or may be unread. */
+  #hasLeft(pair: DomainPair): boolean {
+    const isOf = (one: Waiting | undefined): boolean => one?.on.pair.pair.sender === pair.sender && one.on.pair.pair.target === pair.target
+    return isOf(this.#current) || this.#waiting.some(isOf) || (!this.#isOver && (!this.#isRead || this.#isAwaited))
   }
 
   /** Whether the connection may hold more than has been taken from it. */
@@ -166,7 +169,7 @@ export class Delivery {
     this.#order.take(key, this)
     const before = last === undefined ? this.#order.before(key, this) : [...this.#order.before(key, this), last]
     // What waits for this stream already is younger than all that comes on it, unless the peer sends on both and wants no order.
-    const olders = before.filter(each => !each.isSettled && !each.#waitsFor(this))
+    const olders = before.filter(each => each.#hasLeft(pair) && !each.#waitsFor(this))
     if (olders.length === 0) return NOBODY
     for (const each of olders) each.#holdsMore ||= each.#isBackedUp
     this.#olders = new Set([...this.#olders, ...olders])
@@ -177,24 +180,28 @@ export class Delivery {
     return [...this.#olders].some(older => older === other || older.#waitsFor(other))
   }
 
+  get #isBusy(): boolean {
+    return this.#current !== undefined
+  }
+
   get #hasRoom(): boolean {
     if (!this.#isBusy || this.#isOver) return true
     const { unackedStanzas, unackedBytes } = this.#server.limits
     return this.#readsAhead && this.#waiting.length < unackedStanzas && this.#waitingBytes < unackedBytes
   }
 
-  #await(work: Promise<void>): void {
-    this.#isBusy = true
+  #await(work: Promise<void>, current: Waiting): void {
+    this.#current = current
     void work.then(() => this.#goOn())
   }
 
   #goOn(): void {
-    this.#isBusy = false
+    this.#current = undefined
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       this.#waitingBytes -= next.size
       const work = this.#begin(next)
       if (work !== undefined) {
-        this.#await(work)
+        this.#await(work, next)
         break
       }
     }
@@ -211,20 +218,20 @@ export class Delivery {
 
   #begin(next: Waiting): Promise<void> | undefined {
     const { stanza, on, isCounted, olders } = next
-    if (olders.some(each => !each.isSettled)) return this.#after(olders, { ...next, olders: NOBODY })
+    if (olders.some(each => each.#hasLeft(on.pair.pair))) return this.#after(olders, { ...next, olders: NOBODY })
     const handed = this.#hand(stanza, on)
     return isCounted ? this.handled.count(handed) : handed
   }
 
   async #after(olders: readonly Delivery[], next: Waiting): Promise<void> {
     this.handled.hold()
-    await this.#settlementOf(olders)
+    await this.#settlementOf(next.on.pair.pair, olders)
     this.#olders = new Set(this.#waiting.flatMap(each => each.olders))
     if (!this.#isOver) await this.#begin(next)
   }
 
-  /** Resolves when nothing is left on other streams; what still is there after a while is never handed over. */
-  #settlementOf(others: readonly Delivery[]): Promise<void> {
+  /** Resolves when nothing of the pair is left on other streams; what still is there after a while is never handed over. */
+  #settlementOf(pair: DomainPair, others: readonly Delivery[]): Promise<void> {
     return new Promise(resolve => {
       const { clock, timeouts } = this.#server
       let pause: Timer | undefined
@@ -234,13 +241,13 @@ export class Delivery {
         resolve()
       }
       const look = (): void => {
-        const left = others.find(each => !each.isSettled)
+        const left = others.find(each => each.#hasLeft(pair))
         if (left === undefined) done()
         else if (left.#isBusy || !left.#isRead) left.#watchers.push(look)
         else pause = clock.setTimeout(look, QUIET)
       }
       const timer = clock.setTimeout(() => {
-        for (const each of others) if (!each.isSettled && !each.#isOver) each.#source?.supersede(superseded())
+        for (const each of others) if (each.#hasLeft(pair) && !each.#isOver) each.#source?.supersede(superseded())
         done()
       }, timeouts.step)
       this.#stopWaiting = done

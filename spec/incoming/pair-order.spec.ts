@@ -133,6 +133,19 @@ describe('incoming/the order of a pair that goes on on another stream', () => {
     assert.deepEqual(heard, ['p1', 'p2', 'q1', 'p3', 'q2', 'q3', 'p4'])
   })
 
+  it('waits for no other pair: what is in hand and what waits on the stream before may be of any', async () => {
+    const { heard, gates, options } = slow('q1')
+    const scene = await createScene({ ...options, authority: { answer: 'valid', verifiedOver: 'tls' } })
+    const [first, second] = [await authenticated(scene, BIDI), await authenticated(scene)]
+    await first.say(key('KEY', 'mercutio.example'))
+    await first.say(numbered('p1') + from('mercutio.example', 'q1', 'q2'))
+    await second.say(numbered('p2'))
+    assert.deepEqual(heard, ['p1', 'q1', 'p2'])
+    gates[0]?.()
+    await scene.clock.settle()
+    assert.deepEqual(heard, ['p1', 'q1', 'p2', 'q2'])
+  })
+
   it('forgets no stream that another waited for when that one is lost meanwhile', async () => {
     const { heard, gates, options } = slow('1')
     const scene = await createScene(options)
