@@ -31,6 +31,27 @@ export const mutations: readonly Mutation[] = [
     replace: ''
   },
   {
+    rule: 'a domain that its server does not have was not found',
+    id: 'RFC6120-10.4.3-a',
+    file: 'lib/xml/stream-error.ts',
+    find: "const gone = condition === 'host-unknown' || condition === 'host-gone'",
+    replace: 'const gone = false'
+  },
+  {
+    rule: 'a stanza is of the namespace of servers',
+    id: 'RFC6120-4.8.4-a',
+    file: 'lib/rules/permitted.ts',
+    find: 'if (namespace === NS_SERVER && STANZAS.has(name)) return',
+    replace: 'if (STANZAS.has(name)) return'
+  },
+  {
+    rule: 'a stanza has no prefix',
+    id: 'RFC6120-4.8.5-a',
+    file: 'lib/rules/permitted.ts',
+    find: "return prefix === '' ? 'stanza' : 'prefixed-stanza'",
+    replace: "return 'stanza'"
+  },
+  {
     rule: 'an answer counts only for the pair that was asked about',
     id: 'XEP0220-2.1.1-b',
     file: 'lib/auth/dialback-initiating.ts',

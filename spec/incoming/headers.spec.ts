@@ -90,6 +90,31 @@ describe('incoming/headers', () => {
     }
   })
 
+  it('[RFC6120-4.8.1-a] answers a root in another namespace with its whole header, invalid-namespace and the closing tag, in clear and inside TLS', async () => {
+    const foreign = [
+      header().replace('http://etherx.jabber.org/streams', 'http://etherx.jabber.org/other'),
+      header().replace('stream:stream', 'stream').replace(' xmlns:stream', ' xmlns:unused')
+    ]
+    for (const text of foreign) {
+      const clear = await (await createScene()).call()
+      const heard = await clear.say(text)
+      assert.ok(withoutIds(heard).startsWith(ours(undefined, '')), heard)
+      assert.equal(errorIn(heard), 'invalid-namespace')
+      const secured = await (await createScene()).call()
+      await secured.startTls(certificate('capulet.example'))
+      assert.equal(errorIn(await secured.say(text)), 'invalid-namespace')
+    }
+  })
+
+  it('[RFC6120-4.8.3-a] answers content of clients, and of any other namespace, with invalid-namespace', async () => {
+    for (const content of ['jabber:client', 'urn:x']) {
+      const caller = await (await createScene()).call()
+      const heard = await caller.say(header().replace("xmlns='jabber:server'", `xmlns='${content}'`))
+      assert.ok(withoutIds(heard).startsWith(ours(undefined, '')), heard)
+      assert.equal(errorIn(heard), 'invalid-namespace')
+    }
+  })
+
   it('[RFC7622-4-a] answers a from with a local or a resource part with improper-addressing, in clear and inside TLS', async () => {
     for (const from of ['juliet@capulet.example', 'capulet.example/balcony', 'juliet@capulet.example/balcony']) {
       const clear = await (await createScene()).call()

@@ -64,13 +64,19 @@ describe('incoming/stanzas', () => {
       'improper-addressing'
     ],
     [
-      '',
+      '[RFC6120-4.8.5-a] ',
       'a stanza under a prefix',
       "<x:message xmlns:x='jabber:server' from='a@capulet.example' to='b@montague.example'/>",
       'bad-namespace-prefix'
     ],
     [
-      '',
+      '[RFC6120-4.8.4-a] ',
+      'an element called message in a foreign namespace',
+      "<ns2:message xmlns:ns2='http://example.org/ns2' from='a@capulet.example' to='b@montague.example'/>",
+      'unsupported-stanza-type'
+    ],
+    [
+      '[RFC6120-4.8.4-a] ',
       'a stanza of clients',
       "<message xmlns='jabber:client' from='a@capulet.example' to='b@montague.example'/>",
       'unsupported-stanza-type'

@@ -56,6 +56,21 @@ describe('rules/permitted', () => {
     })
   }
 
+  it('[RFC6120-4.8.4-a] takes nothing for a stanza that is outside jabber:server, whatever it is called', () => {
+    for (const name of ['message', 'presence', 'iq'])
+      for (const namespace of ['', 'jabber:client', 'http://example.org/ns2', DB])
+        for (const prefix of ['', 'ns2'])
+          assert.equal(kindOf({ namespace, name, type: undefined, prefix }), 'unknown', `${prefix}:${name} in ${namespace}`)
+  })
+
+  it('[RFC6120-4.8.5-a] lets a stanza under a prefix act in no state', () => {
+    for (const name of ['message', 'presence', 'iq'])
+      assert.equal(kindOf({ namespace: SERVER, name, type: undefined, prefix: 'x' }), 'prefixed-stanza')
+    for (const state of ['clear', 'clear-tls-required', 'tls', 'authenticated'] as const)
+      assert.equal(said('prefixed-stanza', state), 'stream-error bad-namespace-prefix')
+    assert.equal(said('prefixed-stanza', 'closing'), 'ignore')
+  })
+
   it('[RFC6120-5.3.1-a] lets nothing pass before required TLS but starttls and db:verify, each refusal in its own words', () => {
     const state = 'clear-tls-required'
     assert.equal(said('starttls', state), 'act')
