@@ -3,10 +3,16 @@ import { Element } from 'ltx'
 import { ERRORS, FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import { bounce } from '../../lib/links/bounce.ts'
+import { receivedStreamError } from '../../lib/xml/stream-error.ts'
 
 const STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
 const stanza = (name: string, type?: string): Element =>
   new Element(name, { from: 'juliet@a.example/x', to: 'romeo@b.example', id: 'm1', ...(type === undefined ? {} : { type }) })
+/** The condition of a bounce, its type, and who is said to have made it. */
+const answered = (bounced: Element | undefined): readonly unknown[] => {
+  const error = bounced?.getChild('error')
+  return [error?.getChildElements()[0]?.getName(), error?.attrs['type'], error?.attrs['by']]
+}
 const codes = Object.keys(ERRORS) as ErrorCode[]
 
 describe('bouncing a stanza that could not be sent', () => {
@@ -45,6 +51,21 @@ describe('bouncing a stanza that could not be sent', () => {
     assert.doesNotMatch(bounce(stanza('message'), error)?.toString() ?? '', /192\.0\.2\.1|xmpp\.b/)
   })
 
+  const told = (condition: string): FederationError => {
+    const error = new Element('stream:error', { 'xmlns:stream': 'http://etherx.jabber.org/streams' })
+    error.c(condition, { xmlns: 'urn:ietf:params:xml:ns:xmpp-streams' })
+    return receivedStreamError(error)
+  }
+  for (const [cause, condition, type] of [
+    ['host-unknown', 'remote-server-not-found', 'cancel'],
+    ['host-gone', 'remote-server-not-found', 'cancel'],
+    ['policy-violation', 'remote-server-timeout', 'wait'],
+    ['undefined-condition', 'remote-server-timeout', 'wait']
+  ] as const)
+    it(`[RFC6120-10.4.3-a] what meets the stream error ${cause} bounces as ${condition} of type ${type}`, () => {
+      assert.deepEqual(answered(bounce(stanza('message'), told(cause))), [condition, type, undefined])
+    })
+
   const table: readonly (readonly [ErrorCode, string, string])[] = [
     ['S2S_DNS_NO_SERVICE', 'remote-server-not-found', 'cancel'],
     ['S2S_DNS_SERVICE_REFUSED', 'remote-server-not-found', 'cancel'],
@@ -53,7 +74,10 @@ describe('bouncing a stanza that could not be sent', () => {
     ['S2S_TIMEOUT', 'remote-server-timeout', 'wait'],
     ['S2S_TLS_HANDSHAKE', 'remote-server-timeout', 'wait'],
     ['S2S_CERTIFICATE', 'remote-server-timeout', 'wait'],
+    ['S2S_CERTIFICATE_REFUSED', 'remote-server-timeout', 'wait'],
+    ['S2S_TLS_NOT_OFFERED', 'remote-server-timeout', 'wait'],
     ['S2S_SASL_REFUSED', 'remote-server-timeout', 'wait'],
+    ['S2S_STREAM_CLOSED', 'remote-server-timeout', 'wait'],
     ['S2S_DIALBACK_INVALID', 'internal-server-error', 'cancel'],
     ['S2S_DIALBACK_ERROR', 'remote-server-timeout', 'wait'],
     ['S2S_QUEUE_FULL', 'resource-constraint', 'wait'],
@@ -64,7 +88,6 @@ describe('bouncing a stanza that could not be sent', () => {
   ]
   for (const [code, condition, type] of table)
     it(`[RFC6120-10.4.3-a] ${code} bounces as ${condition} of type ${type}`, () => {
-      const error = new FederationError(code)
-      assert.deepEqual([error.stanzaCondition, error.stanzaErrorType], [condition, type])
+      assert.deepEqual(answered(bounce(stanza('message'), new FederationError(code))), [condition, type, undefined])
     })
 })
