@@ -53,8 +53,10 @@ export const DEFAULT_LIMITS: Limits = {
   resumableStreams: 1_024,
   /** About 65 kB each with TLS: 650 MB at the most. */
   incomingStreams: 10_000,
-  /** One server seldom needs more than one stream per pair; a shared IPv6 /64 counts as one address. */
-  incomingPerAddress: 100,
+  /** Half of all: servers open a stream per pair, and a stranger who proves a domain of his own again and again still leaves room. */
+  incomingPerAddress: 5_000,
+  /** A server that comes back opens one for each of a thousand pairs at once; a stranger needs ten addresses to take every place. */
+  unauthenticatedPerAddress: 1_000,
   /** Each verification is a connection that a stranger makes us open (XEP-0220 §3.1). */
   verificationsPerStream: 16,
   verificationsPerAddress: 64,

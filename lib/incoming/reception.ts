@@ -26,6 +26,14 @@ export interface ReceptionOptions {
   readonly carriers: ReversedCarriers
 }
 
+/** What a connection takes of what its address may have. */
+interface Place {
+  /** Somebody is authenticated: servers open one stream per pair, and pairs grow with the domains of both sides. */
+  readonly authenticated: () => void
+  /** The connection is gone. */
+  readonly free: () => void
+}
+
 /** Every incoming stream of an engine, and what they share: the limits, and the links they become. */
 export class Reception {
   readonly #server: LocalServer
@@ -33,14 +41,16 @@ export class Reception {
   readonly parts: IncomingParts
   readonly #live = new Set<IncomingNegotiation>()
   readonly #perAddress: Quota
+  readonly #unauthenticated: Quota
   readonly #penalties = new Set<Timer>()
   #isLeaving = false
   #stopped: FederationError | undefined
 
   constructor(options: ReceptionOptions) {
-    const { incomingPerAddress, verificationsPerAddress, verificationsPerSender } = options.server.limits
+    const { incomingPerAddress, unauthenticatedPerAddress, verificationsPerAddress, verificationsPerSender } = options.server.limits
     this.#server = options.server
     this.#perAddress = new Quota(incomingPerAddress)
+    this.#unauthenticated = new Quota(unauthenticatedPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
     const resumable = new ResumableStreams(options.server)
     this.parts = { ...options, order: new PairOrder(), verifications, resumable, isLeaving: () => this.#isLeaving }
@@ -58,13 +68,13 @@ export class Reception {
    */
   accept(connection: Duplex, arrival: Arrival = {}): Promise<Report> {
     const negotiation = new IncomingNegotiation(this.parts, arrival)
-    const release = this.#admit(arrival)
-    if (release === undefined) {
+    const place = this.#admit(arrival)
+    if (place === undefined) {
       this.#turnAway(connection, negotiation)
       return negotiation.negotiated
     }
     this.#live.add(negotiation)
-    this.#server.background(this.#run(connection, negotiation, release))
+    this.#server.background(this.#run(connection, negotiation, place))
     return negotiation.negotiated
   }
 
@@ -82,7 +92,10 @@ export class Reception {
     await Promise.all([...this.#live].map(each => each.shutDown(error)))
   }
 
-  async #run(connection: Duplex, n: IncomingNegotiation, release: () => void): Promise<void> {
+  async #run(connection: Duplex, n: IncomingNegotiation, place: Place): Promise<void> {
+    void n.negotiated.then(({ level }) => {
+      if (level !== undefined) place.authenticated()
+    })
     const error = await negotiateIncoming(connection, n).then(
       () => n.nothingProved(),
       (thrown: unknown) => FederationError.from(thrown)
@@ -90,13 +103,25 @@ export class Reception {
     await n.finish(error)
     this.#live.delete(n)
     // A handshake that fails is cheap to begin and dear to answer: it counts for a while longer ([ENG-TLS-a]).
-    if (error?.code === 'S2S_TLS_HANDSHAKE' && this.#stopped === undefined) this.#later(release)
-    else release()
+    if (error?.code === 'S2S_TLS_HANDSHAKE' && this.#stopped === undefined) this.#later(place.free)
+    else place.free()
   }
 
-  #admit({ address }: Arrival): (() => void) | undefined {
+  #admit({ address }: Arrival): Place | undefined {
     if (this.#stopped !== undefined || this.#live.size >= this.#server.limits.incomingStreams) return undefined
-    return takeAll(address === undefined ? [] : [[this.#perAddress, addressGroup(address)]])
+    const group = address === undefined ? undefined : addressGroup(address)
+    const all = takeAll(group === undefined ? [] : [[this.#perAddress, group]])
+    const unauthenticated = takeAll(group === undefined ? [] : [[this.#unauthenticated, group]])
+    if (all !== undefined && unauthenticated !== undefined) {
+      const free = (): void => {
+        unauthenticated()
+        all()
+      }
+      return { authenticated: unauthenticated, free }
+    }
+    all?.()
+    unauthenticated?.()
+    return undefined
   }
 
   /** No XML for whom there is no room: an answer would need the room. */

@@ -57,6 +57,8 @@ export interface Limits {
   readonly resumableStreams: number
   readonly incomingStreams: number
   readonly incomingPerAddress: number
+  /** Incoming connections of one address on which nobody is authenticated yet. */
+  readonly unauthenticatedPerAddress: number
   readonly verificationsPerStream: number
   readonly verificationsPerAddress: number
   readonly verificationsPerSender: number

@@ -116,6 +116,13 @@ export const mutations: readonly Mutation[] = [
     replace: 'return { ...before, header,'
   },
   {
+    rule: 'an address has a bound for streams that nobody is authenticated on',
+    id: 'XEP0205-a',
+    file: 'lib/incoming/reception.ts',
+    find: 'if (all !== undefined && unauthenticated !== undefined)',
+    replace: 'if (all !== undefined)'
+  },
+  {
     rule: 'bytes in clear behind the STARTTLS exchange end the connection',
     id: 'SEC-TLS-b',
     file: 'lib/xml/stream.ts',

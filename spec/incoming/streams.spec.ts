@@ -152,6 +152,24 @@ describe('incoming/limits', () => {
     assert.match(await (await scene.call()).say(header()), /<stream:features>/)
   })
 
+  it('[XEP0205-a] has room for an address again when somebody is authenticated on its stream, and never above the bound of all', async () => {
+    const scene = await createScene({ limits: { unauthenticatedPerAddress: 1, incomingPerAddress: 3 } })
+    const link = await authenticated(scene)
+    await authenticated(scene)
+    const stranger = await scene.call()
+    assert.match(await stranger.say(header()), /<stream:features>/)
+    assert.equal(await (await scene.call()).say(header()), '')
+    link.reset()
+    await scene.clock.settle()
+    assert.equal(await (await scene.call()).say(header()), '', 'a link that ends is no room for one more stranger')
+    stranger.reset()
+    await scene.clock.settle()
+    await authenticated(scene)
+    await authenticated(scene)
+    assert.equal(await (await scene.call()).say(header()), '', 'three links are as many as there may be')
+    assert.equal(scene.links.size, 3)
+  })
+
   it('[XEP0205-b] gives a negotiation its time and no more, however busy the peer keeps it', async () => {
     const scene = await createScene({ timeouts: { negotiation: 60_000, step: 15_000 } })
     const caller = await scene.call()
@@ -208,6 +226,15 @@ describe('incoming/limits', () => {
     assert.ok(takeAll([[a, 'x']]) !== undefined)
   })
 })
+
+async function authenticated(scene: Scene): Promise<Caller> {
+  const caller = await scene.call()
+  await caller.startTls(certificate('capulet.example'))
+  await caller.say(header())
+  assert.match(await caller.say(auth('=')), /<success/)
+  assert.match(await caller.say(header()), /<stream:features/)
+  return caller
+}
 
 /** Everything that an initiating entity says on its way to a link; every byte of it may be the last. */
 async function wholeConversation(scene: Scene, tls: 'direct' | undefined): Promise<void> {
