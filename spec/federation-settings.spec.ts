@@ -135,6 +135,31 @@ describe('settings at run time', () => {
     await listener.close()
   })
 
+  it('do not hold what was negotiated before them for longer than a step, however long policy takes', async () => {
+    const listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+    const a = await world.engine('a.example', { policy: policies.ladder({ tls: 'never' }), timeouts: { step: 7_000 } })
+    const sent = rejection(a.send(message('1')))
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result')
+    const isEndless = { now: true }
+    const endless = new Promise<undefined>(() => undefined)
+    void a.setGuards([{ kind: 'guard', name: 'endless', admit: () => (isEndless.now ? endless : 'refuse') }])
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    await world.clock.advance(6_999)
+    await peer.expectNothing()
+    isEndless.now = false
+    await world.clock.advance(1)
+    await peer.expectStreamError('connection-timeout')
+    peer.close()
+    await peer.expectEnd()
+    assert.equal((await world.run(sent)).code, 'S2S_POLICY')
+    await listener.close()
+  })
+
   describe('change what failed under those before', () => {
     const FAILURES: readonly (readonly [
       what: string,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { duplexPair } from 'node:stream'
 import { Element } from 'ltx'
+import type { Guard } from '../lib/model/policy.ts'
 import { policies } from '../lib/policy/presets.ts'
 import { dialPeer, listenForPeers } from '../lib/testing/scripted-connections.ts'
 import type { PeerListener } from '../lib/testing/scripted-connections.ts'
@@ -265,6 +266,25 @@ describe('an engine that stops', () => {
     await peer.expectStreamError('system-shutdown')
     await ends(peer)
     await world.run(stopping)
+  })
+
+  it('waits for no policy that never answers: what it has negotiated meanwhile is closed', async () => {
+    const endless: Guard = { kind: 'guard', name: 'endless', admit: () => new Promise<undefined>(() => undefined) }
+    const a = await world.engine('a.example', { policy: inClear })
+    const sent = rejection(a.send(message('1')))
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result')
+    void a.setGuards([endless])
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    await world.clock.settle()
+    const stopping = a.stop()
+    await peer.expectStreamError('system-shutdown')
+    await ends(peer)
+    await world.run(stopping)
+    assert.equal((await sent).code, 'S2S_STOPPED')
   })
 
   it('ends once, whoever asks and how often', async () => {
