@@ -21,11 +21,6 @@ export interface RunOptions {
   readonly extensions?: FederationOptions['extensions']
   /** Whether certificates prove who everybody is; else dialback does. */
   readonly isCertified: boolean
-  /**
-   * Whether some handlers take seconds. Where streams are not resumed, a connection that broke may then still be read beside the next,
-   * and the order of a pair is not ours to keep.
-   */
-  readonly hasSlowHandlers: boolean
   /** Whether the heap is measured, which takes whole collections. */
   readonly measuresHeap: boolean
 }
@@ -161,7 +156,7 @@ class Run {
   #work(): Promise<void> | undefined {
     const dice = this.#random()
     if (dice < 0.9) return undefined
-    const isSlow = dice > 0.999 && this.#options.hasSlowHandlers
+    const isSlow = dice > 0.999
     return new Promise(resolve => (isSlow ? this.#clock.setTimeout(resolve, this.#random() * SLOW) : setImmediate(resolve)))
   }
 

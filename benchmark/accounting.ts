@@ -5,12 +5,12 @@ import type { RunOptions, RunResult } from './accounting-run.ts'
 const OWN_LINKS = { multiplexing: false, bidi: false }
 
 /** Each run with what it goes without, and how everybody proves who they are. */
-const RUNS: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified' | 'hasSlowHandlers'>>> = {
-  written: { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true, hasSlowHandlers: false },
-  acknowledged: { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true, hasSlowHandlers: false },
-  resumed: { extensions: OWN_LINKS, isCertified: true, hasSlowHandlers: true },
-  'both ways': { extensions: {}, isCertified: true, hasSlowHandlers: true },
-  multiplexed: { extensions: {}, isCertified: false, hasSlowHandlers: true }
+const RUNS: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified'>>> = {
+  written: { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true },
+  acknowledged: { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true },
+  resumed: { extensions: OWN_LINKS, isCertified: true },
+  'both ways': { extensions: {}, isCertified: true },
+  multiplexed: { extensions: {}, isCertified: false }
 }
 
 const SHOWN = 10

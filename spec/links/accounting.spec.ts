@@ -8,12 +8,12 @@ const RUN = { stanzas: 3_000, pairs: 40, stanzasPerKill: 30, measuresHeap: false
 
 const OWN_LINKS = { multiplexing: false, bidi: false }
 
-const HOW: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified' | 'hasSlowHandlers'>>> = {
-  'without stream management': { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true, hasSlowHandlers: false },
-  'with stream management': { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true, hasSlowHandlers: false },
-  'with streams that are resumed': { extensions: OWN_LINKS, isCertified: true, hasSlowHandlers: true },
-  'with streams that carry stanzas both ways': { extensions: {}, isCertified: true, hasSlowHandlers: true },
-  'with streams of many pairs': { extensions: {}, isCertified: false, hasSlowHandlers: true }
+const HOW: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified'>>> = {
+  'without stream management': { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true },
+  'with stream management': { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true },
+  'with streams that are resumed': { extensions: OWN_LINKS, isCertified: true },
+  'with streams that carry stanzas both ways': { extensions: {}, isCertified: true },
+  'with streams of many pairs': { extensions: {}, isCertified: false }
 }
 
 const total = (results: readonly RunResult[], of: (result: RunResult) => number): number =>
@@ -42,7 +42,6 @@ describe('the books of every stanza', () => {
         ...RUN,
         extensions: { ...OWN_LINKS, resumption: false },
         isCertified: true,
-        hasSlowHandlers: false,
         seed: 7
       })
       assert.ok(seconds > 0)
