@@ -77,7 +77,7 @@ export const ERRORS = {
   S2S_TLS_HANDSHAKE: row('peer', true, 'remote-server-timeout', 'wait', undefined, 'The TLS handshake failed'),
   S2S_TLS_INJECTION: row('peer', false, 'remote-server-timeout', 'wait', undefined, 'Bytes arrived in clear where TLS had to begin'),
   S2S_CERTIFICATE: row('peer', false, 'remote-server-timeout', 'wait', 'not-authorized', 'The certificate of the peer is not accepted'),
-  S2S_CERTIFICATE_REFUSED: row('peer', false, 'remote-server-timeout', 'wait', undefined, 'The peer refused our certificate'),
+  S2S_CERTIFICATE_REFUSED: row('peer', false, 'remote-server-timeout', 'wait', undefined, 'The peer refused us because of our certificate'),
   S2S_SASL_NOT_OFFERED: row('peer', false, 'remote-server-timeout', 'wait', undefined, 'The peer does not offer the SASL mechanism'),
   S2S_SASL_REFUSED: row('peer', false, 'remote-server-timeout', 'wait', 'not-authorized', 'SASL authentication was refused'),
   S2S_DIALBACK_INVALID: row('peer', false, 'internal-server-error', 'cancel', 'not-authorized', 'Dialback did not confirm the key'),

@@ -102,7 +102,7 @@ async function greetOrEnd(
   try {
     return await greet(stream, n, facts)
   } catch (thrown) {
-    const error = refusedCertificate(FederationError.from(thrown), stream, isFirst && facts.features === undefined)
+    const error = refusedCertificate(FederationError.from(thrown), stream, isFirst && facts.features === undefined, n.peer.ours)
     endStream(stream, error, n)
     throw error
   } finally {

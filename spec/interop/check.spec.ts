@@ -17,7 +17,7 @@ const PORT = 5269
 interface Meeting {
   readonly variant: ServerVariant
   readonly theirs?: Shown
-  readonly ours?: Shown
+  readonly ours?: CertificateState
   readonly options?: readonly string[]
 }
 
@@ -34,12 +34,20 @@ const WITHOUT: Readonly<Record<ServerKind, readonly (readonly [meeting: Meeting,
   prosody: [
     [
       { variant: 'strict', ours: 'self-signed' },
-      "The peer refused our certificate: not-authorized, Your server's certificate is not trusted."
+      "The peer refused us because of our certificate: not-authorized, Your server's certificate is not trusted."
     ],
-    [{ variant: 'strict', ours: 'expired' }, "The peer refused our certificate: not-authorized, Your server's certificate has expired."],
+    [
+      { variant: 'strict', ours: 'missing' },
+      'The peer refused us because of our certificate: it wants one, and we have none ' +
+        "(not-authorized, Your server's certificate could not be validated)."
+    ],
+    [
+      { variant: 'strict', ours: 'expired' },
+      "The peer refused us because of our certificate: not-authorized, Your server's certificate has expired."
+    ],
     [
       { variant: 'nodialback', ours: 'self-signed' },
-      "The peer refused our certificate: not-authorized, Your server's certificate is not trusted."
+      "The peer refused us because of our certificate: not-authorized, Your server's certificate is not trusted."
     ],
     [
       { variant: 'nodialback', theirs: 'self-signed', options: ['--option', 'acceptSelfSigned=true'] },
@@ -128,13 +136,15 @@ async function check(kind: ServerKind, { variant, theirs = 'valid', ours = 'vali
   }
 }
 
-function shown({ authority }: Lab, state: Shown, folder: string): readonly string[] {
-  const { cert, key } = authority.issue(ENGINE, { state })
+function shown({ authority }: Lab, state: CertificateState, folder: string): readonly string[] {
   const written = (name: string, pem: string | Buffer): string => {
     writeFileSync(join(folder, name), pem)
     return join(folder, name)
   }
-  return ['--ca', written('ca.pem', authority.certificate), '--cert', written('c.pem', cert), '--key', written('k.pem', key)]
+  const trusted = ['--ca', written('ca.pem', authority.certificate)]
+  if (state === 'missing') return trusted
+  const { cert, key } = authority.issue(ENGINE, { state })
+  return [...trusted, '--cert', written('c.pem', cert), '--key', written('k.pem', key)]
 }
 
 /** Without what changes from run to run and from server to server: addresses, ports, names and durations. */

@@ -296,6 +296,21 @@ describe('a certificate of ours that seems to be refused', () => {
   })
 })
 
+describe('a certificate of ours that a peer misses', () => {
+  const refusal = "not-authorized, The certificate is not trusted by this server's policy"
+  for (const [ours, said] of [
+    ['missing', `it wants one, and we have none (${refusal})`],
+    ['expired', refusal]
+  ] as const)
+    it(`is told apart from one that it refuses: ${ours}`, async () => {
+      const plays: Plays = { dialback: false, quirks: ['not-authorized-inside-tls'] }
+      await meet({ ours, plays, engine: { policy: policies.encrypted() } }, async ({ probe }) => {
+        const { error } = await probe()
+        assert.equal(error?.message, `The peer refused us because of our certificate: ${said}.`)
+      })
+    })
+})
+
 describe('a server that dials back with a key of its own before it answers ours', () => {
   /** Answers our key only when its own has been found valid, and answers for its own meanwhile. */
   const inTurn: Plays = async (peer, { dial }) => {
