@@ -78,7 +78,7 @@ export class ResumableStreams {
     const deadline = new Deadline(clock, timeouts.step, 'establish', n.signal)
     try {
       await deadline.race(one.handled.settled())
-      return one.carrier === n && this.#byId.has(one.id)
+      return this.#byId.has(one.id)
     } catch {
       if (!n.signal.aborted) this.forget(one)
       return false

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { FederationEvents } from '../../lib/model/events.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { auth, certificate, createScene, endScenes, errorIn, header, key, message } from './scene.ts'
 import type { Caller, Scene, SceneOptions } from './scene.ts'
@@ -134,4 +135,21 @@ describe('incoming/stream-management', () => {
       const { caller } = await linked()
       assert.equal(errorIn(await caller.say(xml)), 'unsupported-stanza-type')
     })
+
+  it('ends the stream of a peer that asks and takes none of the answers', async () => {
+    const { scene, caller } = await linked({ timeouts: { write: 20_000 } })
+    await caller.say(ENABLE)
+    caller.deafen()
+    await caller.push(ASK.repeat(40_000))
+    assert.equal(scene.links.size, 1)
+    await scene.clock.advance(19_000)
+    assert.equal(scene.links.size, 1)
+    await scene.clock.advance(1_000)
+    assert.equal(scene.links.size, 0)
+    const closed = scene.events.flatMap(([name, about]) => (name === 'link-closed' ? [about as FederationEvents['link-closed']] : []))
+    assert.deepEqual(
+      closed.map(({ error }) => [error?.code, /took nothing of what was written for 20000 ms/.test(error?.message ?? '')]),
+      [['S2S_TIMEOUT', true]]
+    )
+  })
 })

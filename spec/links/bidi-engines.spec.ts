@@ -141,6 +141,27 @@ describe('a bidirectional stream between two engines', () => {
     }
   })
 
+  it('[XEP0288-2.2-b] sends nothing back under a policy that was replaced while it was asked', async () => {
+    let answer: () => void = () => undefined
+    const asked = new Promise<void>(resolve => (answer = resolve))
+    const slow = layer(
+      {
+        admit: async ({ direction }) => {
+          if (direction === 'outgoing') await asked
+          return undefined
+        }
+      },
+      policies.ladder()
+    )
+    const [a, b] = [await engine(A), await engine(B, { policy: slow })]
+    await world.run(a.connect(THERE))
+    await world.run(b.setPolicy(refusing('outgoing')))
+    answer()
+    await world.clock.settle()
+    assert.deepEqual(flows(b), [`incoming receive ${A} ${B} sasl-external`])
+    assert.equal(await world.run(b.send(message(B, A, '1')).catch((error: unknown) => FederationError.from(error).code)), 'S2S_POLICY')
+  })
+
   it('is not used where a stream of our own may reach a higher level', async () => {
     const a = await engine(A, {
       policy: layer({ proofs: ({ direction }) => (direction === 'outgoing' ? ['dialback'] : undefined) }, policies.ladder())

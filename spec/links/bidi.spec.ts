@@ -360,4 +360,45 @@ describe('an outgoing link that goes both ways', () => {
     assert.deepEqual(engine.links(), [])
     assert.deepEqual(heard, [])
   })
+
+  it('reads on behind a busy handler as far as bytes and count allow, and no further', async () => {
+    const text = `<body>${'x'.repeat(600)}</body>`
+    const large = (id: string): string => stanza(id).replace('/>', `>${text}</message>`)
+    for (const [behind, isRead] of [
+      [large('2'), true],
+      [large('2') + large('3'), false],
+      [stanza('2') + stanza('3') + stanza('4'), true],
+      [stanza('2').repeat(9), false]
+    ] as const) {
+      let release: () => void = () => undefined
+      const busy = new Promise<void>(resolve => (release = resolve))
+      const peer = await bidirectional({ onStanza: () => busy, limits: { unackedBytes: 1_000, unackedStanzas: 9 } })
+      peer.send(stanza('1') + behind)
+      await world.clock.settle()
+      // What ends the link as soon as it is read.
+      peer.send(stanza('wrong', 'y@elsewhere.example'))
+      await world.clock.settle()
+      assert.equal(engine.routes()[0]?.state, isRead ? 'queue' : 'send', behind)
+      release()
+      await world.stop()
+      await listener.close()
+    }
+  })
+
+  it('[XEP0205-c] does not read a peer that asks and never listens, and does again when it listens', async () => {
+    const peer = await bidirectional({ limits: { unackedBytes: 2_000 } }, FEATURE)
+    await peer.expect('enable', NS_SM)
+    peer.send(`<enabled ${SM}/>`)
+    await world.clock.settle()
+    const [wire] = world.network.wires
+    wire?.stall('initiating')
+    peer.send(`<r ${SM}/>`.repeat(5_000))
+    await world.clock.settle()
+    peer.send(stanza('1'))
+    await world.clock.settle()
+    assert.deepEqual(heard, [])
+    wire?.resume('initiating')
+    await world.clock.settle()
+    assert.deepEqual(heard, ['1'])
+  })
 })

@@ -40,7 +40,9 @@ describe('the order of a pair whose link is lost and not resumed', () => {
     ids.map(id => endOf(engine.send(message(from, to, id))))
 
   /** Two senders of one engine on one link to the other, which is lost with three stanzas of the first under way. */
-  async function multiplexed(): Promise<{ readonly a: Federation; readonly lost: readonly Promise<string>[] }> {
+  async function multiplexed(
+    cut: () => void = () => undefined
+  ): Promise<{ readonly a: Federation; readonly lost: readonly Promise<string>[] }> {
     const common: Partial<FederationOptions> = { policy: { proofs: () => ['dialback'] }, extensions: { bidi: false } }
     const a = await world.engine(A, { ...common, domains: { [A]: undefined, [A2]: undefined } })
     world.network.zone.server(A2, { addresses: [world.addressOf(A)] })
@@ -50,6 +52,7 @@ describe('the order of a pair whose link is lost and not resumed', () => {
     assert.equal(a.links().length, 1)
     const lost = sendAll(a, A, B, '1', '2', '3')
     await world.clock.settle()
+    cut()
     for (const wire of world.network.wires) wire.reset()
     await world.clock.settle()
     return { a, lost }
@@ -94,6 +97,12 @@ describe('the order of a pair whose link is lost and not resumed', () => {
     assert.deepEqual(heard, ['1', '2', '3', '4'])
     assert.ok((await Promise.all(lost)).every(end => end === 'written' || end === 'S2S_IN_DOUBT'))
     wire?.resume('receiving')
+  })
+
+  it('keeps nobody waiting: what is under way of several pairs is in doubt at once, and nothing is to be resumed', async () => {
+    const { lost } = await multiplexed(() => void world.network.blackHole(world.addressOf(B)))
+    const told = Promise.race([Promise.all(lost), world.clock.settle().then(() => 'not yet')])
+    assert.deepEqual(await told, ['S2S_IN_DOUBT', 'S2S_IN_DOUBT', 'S2S_IN_DOUBT'])
   })
 
   it('leaves nothing behind when an engine stops while one link waits for another', async () => {

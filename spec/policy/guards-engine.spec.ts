@@ -45,7 +45,11 @@ describe('guards on real engines', () => {
     const ours = selfSigned('a.example')
     const pins = [pin(['b.example'], [{ leaf256: theirs.leaf256 }])]
     const policy = policies.ladder({ invalidCertificate: 'encrypt-only' })
-    await world.engine('b.example', { domains: theirs.domains, guards: [pin(['a.example'], [{ leaf256: ours.leaf256 }])], policy })
+    const b = await world.engine('b.example', {
+      domains: theirs.domains,
+      guards: [pin(['a.example'], [{ leaf256: ours.leaf256 }])],
+      policy
+    })
     const a = await world.engine('a.example', { domains: ours.domains, guards: pins, policy })
     const link = await world.run(a.connect(PAIR))
     await a.setPolicy(layer(policies.ladder({ invalidCertificate: 'encrypt-only' })))
@@ -56,6 +60,13 @@ describe('guards on real engines', () => {
       [
         ['send', 'pin'],
         ['receive', 'pin']
+      ]
+    )
+    assert.deepEqual(
+      b.links().flatMap(({ pairs }) => pairs.map(({ flow, peerIdentity }) => [flow, peerIdentity])),
+      [
+        ['receive', 'pin'],
+        ['send', 'pin']
       ]
     )
     await a.setGuards([])
