@@ -12,8 +12,8 @@ import type { TlsAlert } from './simulated-records.ts'
 /** What {@link simulatedTls} takes. */
 export interface SimulatedTlsOptions {
   /**
-   * Under TLS 1.3 the initiating side is done before its certificate was looked at, and hears of a refusal afterwards; under
-   * 1.2 in the handshake. It is the receiving side's that counts. Default `TLS 1.3`.
+   * The highest version that this side speaks; the lower of both sides counts. Under TLS 1.3 the initiating side is done before its certificate was looked at, and hears of a refusal afterwards; under
+   * 1.2 in the handshake. Default `TLS 1.3`.
    */
   readonly protocol?: 'TLS 1.2' | 'TLS 1.3'
   /** The alert by which this side refuses the other's certificate, whatever it is: for peers that do what the engine never does. */
@@ -64,8 +64,9 @@ async function initiate(
   options: SimulatedTlsOptions
 ): Promise<Told> {
   const ours = SimulatedContext.chainOf(context)
-  peer.hello('client', { ...(isIP(servername) === 0 && servername !== '' ? { servername } : {}), alpn })
-  const { alpn: chosen, protocol = 'TLS 1.3' } = await peer.expectHello('server')
+  const { protocol: highest = 'TLS 1.3' } = options
+  peer.hello('client', { ...(isIP(servername) === 0 && servername !== '' ? { servername } : {}), alpn, protocol: highest })
+  const { alpn: chosen, protocol = highest } = await peer.expectHello('server')
   const chain = await peer.expectCertificate()
   if (options.refuses !== undefined) throw peer.refuse(options.refuses, 'certificate verify failed')
   peer.certificate(ours)
@@ -75,8 +76,8 @@ async function initiate(
 
 /** The handshake of the receiving side. */
 async function receive(peer: HandshakeMessages, { contextFor }: Parameters<Tls['server']>[1], options: SimulatedTlsOptions): Promise<Told> {
-  const { protocol = 'TLS 1.3' } = options
-  const { servername, alpn: offered = [] } = await peer.expectHello('client')
+  const { servername, alpn: offered = [], protocol: highest = 'TLS 1.3' } = await peer.expectHello('client')
+  const protocol = highest === 'TLS 1.2' ? highest : (options.protocol ?? 'TLS 1.3')
   const chosen = await choose(contextFor, servername)
   if (offered.length > 0 && !offered.includes(PROTOCOL)) throw peer.refuse('no-application-protocol', 'no application protocol')
   if (chosen.chain.length === 0) throw peer.refuse('handshake-failure', 'no shared cipher', chosen.failure)

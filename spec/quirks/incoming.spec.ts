@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { dialbackKey } from '../../lib/rules/dialback-key.ts'
+import type { Policy } from '../../lib/model/policy.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { askAuthority } from '../../lib/testing/initiating-script.ts'
 import type { InitiatingScript } from '../../lib/testing/initiating-script.ts'
 import { dialPeer } from '../../lib/testing/scripted-connections.ts'
-import { NS_DIALBACK } from '../../lib/xml/namespaces.ts'
+import { NS_DIALBACK, NS_SERVER } from '../../lib/xml/namespaces.ts'
 import { admitted, meet, PAIR } from './meeting.ts'
 import type { MeetingOptions } from './meeting.ts'
 
@@ -45,7 +46,8 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
   Openfire: [
     ['makes keys of 40 hexadecimal digits', { prove: 'dialback', quirks: ['short-key'] }, 'tls-dialback'],
     ["sends '=' for its authorization identity, in some versions", { quirks: ['empty-authzid'] }, 'sasl-external'],
-    ['asks for no server name in TLS', { prove: 'dialback', quirks: ['no-server-name'] }, 'tls-dialback']
+    ['asks for no server name in TLS', { prove: 'dialback', quirks: ['no-server-name'] }, 'tls-dialback'],
+    ['speaks no TLS above 1.2, in some versions', {}, 'sasl-external', { tls12: true }]
   ],
   Tigase: [["sends '=' for its authorization identity", { quirks: ['empty-authzid'] }, 'sasl-external']],
   Metronome: [['proves itself by dialback inside TLS, where its certificate speaks for it', { prove: 'dialback' }, 'tls-dialback']],
@@ -60,7 +62,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'is not served by a policy that wants TLS',
       { tls: 'never', prove: 'dialback', quirks: ['pre-1.0-header', 'short-key'] },
-      /policy-violation|got/,
+      /got <db:result [^]*type='error'>[^]*<policy-violation /,
       { theirs: 'missing', engine: { policy: policies.encrypted() } }
     ]
   ]
@@ -96,6 +98,15 @@ describe('what a deployed server asks of us as the authoritative server', () => 
   it('verifies inside TLS without a server name (Openfire)', async () => {
     await meet({ engine }, async ({ call }) => {
       const { peer } = await call({ prove: 'nothing', quirks: ['no-server-name'] })
+      peer.send(`<db:verify from='padua.example' to='verona.example' id='1'>${key('1')}</db:verify>`)
+      await peer.expect('verify', NS_DIALBACK, { type: 'valid', id: '1' })
+    })
+  })
+
+  it('verifies inside TLS 1.2 without a server name (Openfire)', async () => {
+    await meet({ engine, tls12: true }, async ({ call }) => {
+      const { peer } = await call({ prove: 'nothing', quirks: ['no-server-name'] })
+      assert.equal(peer.secured?.facts.protocol, 'TLS 1.2')
       peer.send(`<db:verify from='padua.example' to='verona.example' id='1'>${key('1')}</db:verify>`)
       await peer.expect('verify', NS_DIALBACK, { type: 'valid', id: '1' })
     })
@@ -140,4 +151,33 @@ describe('what a deployed server asks of us as the authoritative server', () => 
       )
     })
   })
+})
+
+describe('what a deployed server does on a link that it opened', () => {
+  it('names xmpp-server by ALPN with STARTTLS too, and is told that it was chosen (ejabberd)', async () => {
+    await meet({}, async ({ call }) => {
+      const { peer, initiated } = await call()
+      assert.deepEqual([initiated.proof, peer.secured?.alpn], ['sasl-external', 'xmpp-server'])
+    })
+  })
+
+  for (const [what, proofs, dialled] of [
+    ['it gets them', ['dialback'], 0],
+    ['but not where a stream of our own is worth more', ['sasl-external', 'dialback'], 1]
+  ] as const)
+    it(`wants answers on the same stream, and proves itself by a key (Metronome): ${what}`, async () => {
+      const policy: Policy = { proofs: ({ direction }) => (direction === 'outgoing' ? proofs : undefined) }
+      await meet({ engine: { policy } }, async ({ call, engine, clock, accepted, message, stanzas }) => {
+        const { peer, initiated } = await call({ prove: 'nothing' })
+        assert.equal(initiated.features.bidi, true)
+        peer.send("<bidi xmlns='urn:xmpp:bidi'/>")
+        peer.send("<db:result from='padua.example' to='verona.example'>key</db:result>")
+        await clock.run(peer.expect('result', NS_DIALBACK, { from: 'verona.example', to: 'padua.example', type: 'valid' }))
+        peer.send("<message from='petruchio@padua.example' to='juliet@verona.example' id='1'/>")
+        await clock.settle()
+        assert.equal(await clock.run(engine.send(message('2'))), 'written')
+        if (dialled === 0) await clock.run(peer.expect('message', NS_SERVER, { id: '2' }))
+        assert.deepEqual([stanzas, accepted.length], [['padua.example 1'], dialled])
+      })
+    })
 })

@@ -4,6 +4,8 @@ import { Element } from 'ltx'
 import { createFederation } from '../../lib/federation.ts'
 import type { Federation } from '../../lib/federation.ts'
 import type { CertificateState } from '../../lib/model/certificate.ts'
+import { FederationError } from '../../lib/errors.ts'
+import { bounce } from '../../lib/links/bounce.ts'
 import { domain } from '../../lib/model/domain.ts'
 import type { Report } from '../../lib/model/report.ts'
 import type { FederationOptions } from '../../lib/options.ts'
@@ -36,6 +38,8 @@ export interface MeetingOptions {
   /** What padua.example shows; `missing`: it has no TLS. Default `valid`. */
   readonly theirs?: CertificateState
   readonly plays?: Plays
+  /** padua.example speaks no TLS above 1.2. */
+  readonly tls12?: boolean
   /** `direct`: padua.example takes TLS from the first byte. */
   readonly direct?: boolean
   readonly engine?: Partial<FederationOptions>
@@ -60,7 +64,7 @@ export interface Meeting {
 
 /** Runs a meeting; afterwards no wire and no timer is left. */
 export async function meet(options: MeetingOptions, run: (meeting: Meeting) => Promise<void>): Promise<void> {
-  const { ours = 'valid', theirs = 'valid', plays = {}, direct = false } = options
+  const { ours = 'valid', theirs = 'valid', plays = {}, direct = false, tls12 = false } = options
   const clock = createTestClock(START)
   const network = createNetwork()
   network.zone.server('verona.example', { addresses: [US] })
@@ -80,7 +84,12 @@ export async function meet(options: MeetingOptions, run: (meeting: Meeting) => P
     ...options.engine
   })
   await engine.start()
-  const secure = { tls, credentials: issue('padua.example', theirs), deadline: 3_600_000, clock }
+  const secure = {
+    tls: tls12 ? simulatedTls({ protocol: 'TLS 1.2' }) : tls,
+    credentials: issue('padua.example', theirs),
+    deadline: 3_600_000,
+    clock
+  }
   const port = direct ? 5270 : 5269
   const listener = await listenForPeers(network.transportFor(THEM), { host: THEM, port }, { ...secure, ...(direct ? { direct: {} } : {}) })
   const accepted: ScriptedPeer[] = []
@@ -119,13 +128,24 @@ export async function meet(options: MeetingOptions, run: (meeting: Meeting) => P
   assert.deepEqual([network.wires.length, clock.pendingTimers], [0, 0], 'nothing is left open')
 }
 
-/** The level that a probe reaches, or the code of its error. */
+/** What an error is called, what the peer called it, and what a stanza that met it comes back as. */
+function called(error: FederationError, stanza: Element): string {
+  const bounced = bounce(stanza, error)?.getChild('error')?.getChildElements()[0]?.getName() ?? 'nothing'
+  return `${error.code}${error.condition === undefined ? '' : ` ${error.condition}`}, bounced as ${bounced}`
+}
+
+/** The level that a link reaches, or what its error is called. */
 export async function reached(options: MeetingOptions): Promise<{ readonly end: string; readonly transcripts: readonly string[] }> {
   const seen: { end: string; transcripts: readonly string[] }[] = []
   await meet(options, async meeting => {
-    const report = await meeting.probe()
+    const end = await meeting.clock.run(
+      meeting.engine.connect(PAIR).then(
+        link => link.level,
+        (error: unknown) => called(FederationError.from(error), meeting.message('1'))
+      )
+    )
     await meeting.clock.settle()
-    seen.push({ end: report.level ?? report.error?.code ?? 'nothing', transcripts: meeting.accepted.map(peer => peer.transcript) })
+    seen.push({ end, transcripts: meeting.accepted.map(peer => peer.transcript) })
   })
   return seen[0] ?? assert.fail()
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { policies } from '../../lib/policy/presets.ts'
-import { NS_DIALBACK, NS_SASL } from '../../lib/xml/namespaces.ts'
+import { NS_DIALBACK, NS_SASL, NS_SERVER } from '../../lib/xml/namespaces.ts'
 import { saslFailureOf, SUCCESS } from '../../lib/testing/peer-xml.ts'
 import { playInitiating } from '../../lib/testing/initiating-script.ts'
 import { playReceiving } from '../../lib/testing/receiving-script.ts'
@@ -40,6 +40,9 @@ const afterKey =
 const error = (condition: string): string =>
   `<db:result from='padua.example' to='verona.example' type='error'><error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>`
 
+/** Where a link that does not come about ends: the error, with the condition that the peer gave, and what a stanza comes back as. */
+const fails = (error: string, bounced = 'remote-server-timeout'): string => `${error}, bounced as ${bounced}`
+
 /** What the server does, how we meet it, where that ends; and what has to be, or not to be, in the last transcript. */
 type Row = readonly [does: string, options: MeetingOptions, end: string, shows?: RegExp]
 
@@ -50,12 +53,12 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'ends the stream with host-unknown for a domain that it does not host',
       { plays: endsWith('host-unknown') },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED host-unknown', 'remote-server-not-found')
     ],
     [
       'ends the stream with not-authorized for a key that is not valid',
       { ...inClear, plays: afterKey(peer => peer.sendStreamError('not-authorized')) },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED not-authorized')
     ],
     [
       'answers with the key as text',
@@ -66,7 +69,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'has no dialback at all where certificates have to be valid, and says so by not-authorized inside TLS',
       { ours: 'self-signed', engine: { policy: policies.encrypted() }, plays: { dialback: false, quirks: ['not-authorized-inside-tls'] } },
-      'S2S_CERTIFICATE_REFUSED'
+      fails('S2S_CERTIFICATE_REFUSED not-authorized')
     ],
     [
       'wants the two domains of the first header again in every later one',
@@ -77,26 +80,36 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'ends the stream with undefined-condition when it has no feature to offer',
       { plays: endsWith('undefined-condition') },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED undefined-condition')
     ],
     [
       'offers dialback beside a required STARTTLS, and refuses it then',
       { plays: { starttls: 'required', quirks: ['dialback-although-tls-required'] } },
       'sasl-external'
     ],
-    ['never answers where it cannot verify', { plays: { external: false, quirks: ['no-result-answer'] } }, 'S2S_TIMEOUT']
+    [
+      'ends the stream with undefined-condition for a sender that it hosts itself',
+      { plays: endsWith('undefined-condition') },
+      fails('S2S_STREAM_ERROR_RECEIVED undefined-condition')
+    ],
+    [
+      'ends the stream with improper-addressing where it misses an address or finds another than before',
+      { ...inClear, plays: afterKey(peer => peer.sendStreamError('improper-addressing')) },
+      fails('S2S_STREAM_ERROR_RECEIVED improper-addressing')
+    ],
+    ['never answers where it cannot verify', { plays: { external: false, quirks: ['no-result-answer'] } }, fails('S2S_TIMEOUT')]
   ],
   ejabberd: [
     ...['not-allowed', 'forbidden', 'remote-server-not-found'].map((condition): Row => [
       `answers a key with the dialback error ${condition}`,
       { ...inClear, plays: afterKey(peer => peer.send(error(condition))) },
-      'S2S_DIALBACK_ERROR'
+      fails(`S2S_DIALBACK_ERROR ${condition}`)
     ]),
     ['answers in clear with as little as it may', { plays: { quirks: ['header-without-from', 'header-without-to'] } }, 'sasl-external'],
     [
       'has its dialback module switched off, and still declares the namespace',
       { plays: { dialback: false, external: false } },
-      'S2S_DIALBACK_ERROR'
+      fails('S2S_DIALBACK_ERROR policy-violation')
     ],
     ['refuses EXTERNAL on a stream that lives on', { plays: { quirks: ['external-refused'] } }, 'tls-dialback'],
     ['closes the stream right after <auth/>', { plays: { quirks: ['close-after-auth'] } }, 'tls-dialback'],
@@ -117,17 +130,18 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'ends the stream with host-unknown for a domain that it does not host',
       { plays: endsWith('host-unknown') },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED host-unknown', 'remote-server-not-found')
     ],
     [
       'ends the stream with invalid-from for a domain that it does not federate with',
       { plays: endsWith('invalid-from') },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED invalid-from')
     ],
     ['wants the authorization identity, in base64', {}, 'sasl-external', /<auth [^>]*>dmVyb25hLmV4YW1wbGU=</],
     ['knows no dialback errors', { ...inClear, plays: { quirks: ['dialback-without-errors'] } }, 'plain-dialback']
   ],
   Openfire: [
+    ['speaks no TLS above 1.2, in some versions', { tls12: true }, 'sasl-external', /TLS 1\.2/],
     ['sends an empty <mechanisms/>', { plays: { quirks: ['empty-mechanisms'] } }, 'sasl-external'],
     [
       'answers from its main domain, with a certificate that covers ours',
@@ -141,7 +155,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
         engine: { policy: policies.encrypted() },
         plays: { external: false, quirks: ['header-from-another-domain'] }
       },
-      'S2S_STREAM_ERROR_SENT'
+      fails('S2S_STREAM_ERROR_SENT undefined-condition')
     ],
     ['sends a line break between declaration and header', { plays: { quirks: ['newline-in-prolog'] } }, 'sasl-external'],
     [
@@ -164,9 +178,9 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'refuses a key by ending the stream',
       { ...inClear, plays: afterKey(peer => peer.sendStreamError('policy-violation')) },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED policy-violation')
     ],
-    ['closes the stream on a domain that fails', { ...inClear, plays: afterKey(peer => peer.close()) }, 'S2S_STREAM_CLOSED'],
+    ['closes the stream on a domain that fails', { ...inClear, plays: afterKey(peer => peer.close()) }, fails('S2S_STREAM_CLOSED')],
     [
       'has no use for an authorization identity, in some versions',
       {
@@ -196,7 +210,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
           peer.close()
         }
       },
-      'S2S_DIALBACK_ERROR'
+      fails('S2S_DIALBACK_ERROR policy-violation')
     ],
     ['offers EXTERNAL to who shows no certificate', { ours: 'missing', plays: { quirks: ['external-always-offered'] } }, 'tls-dialback'],
     [
@@ -208,11 +222,6 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
   Metronome: [
     ['takes a key on the word of the certificate, and asks nobody', { plays: { external: false } }, 'tls-dialback'],
     [
-      'gives up a verification after 15 seconds',
-      { ...inClear, plays: afterKey(peer => peer.send(error('remote-server-timeout'))) },
-      'S2S_DIALBACK_ERROR'
-    ],
-    [
       'ends the stream with policy-violation after ten dialback errors',
       {
         ...inClear,
@@ -221,7 +230,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
           peer.sendStreamError('policy-violation')
         })
       },
-      'S2S_STREAM_ERROR_RECEIVED'
+      fails('S2S_STREAM_ERROR_RECEIVED policy-violation')
     ]
   ],
   'xmpp-proxy': [
@@ -229,7 +238,7 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'wants a certificate of us',
       { ours: 'missing', engine: { policy: policies.encrypted() }, plays: { dialback: false, quirks: ['not-authorized-inside-tls'] } },
-      'S2S_CERTIFICATE_REFUSED'
+      fails('S2S_CERTIFICATE_REFUSED not-authorized')
     ]
   ],
   'a server from before 1.0': [
@@ -241,9 +250,13 @@ const SERVERS: Readonly<Record<string, readonly Row[]>> = {
     [
       'is not met by a policy that wants TLS',
       { engine: { policy: policies.encrypted() }, plays: { quirks: ['pre-1.0-header'] } },
-      'S2S_TLS_NOT_OFFERED'
+      fails('S2S_TLS_NOT_OFFERED')
     ],
-    ['ends streams with xml-not-well-formed', { plays: { quirks: ['xml-not-well-formed'] } }, 'S2S_STREAM_ERROR_RECEIVED']
+    [
+      'ends streams with xml-not-well-formed',
+      { plays: { quirks: ['xml-not-well-formed'] } },
+      fails('S2S_STREAM_ERROR_RECEIVED not-well-formed')
+    ]
   ]
 }
 
@@ -272,6 +285,27 @@ for (const [server, rows] of Object.entries(SERVERS))
         if (shows !== undefined) assert.match(transcripts.at(-1) ?? '', shows)
       })
   })
+
+describe('a server that waits for its own verification of our key', () => {
+  it('gives it up after 15 seconds (Metronome): so long we wait, and its answer is the error', async () => {
+    const waits: Plays = async (peer, { clock }) => {
+      await peer.expectHeader()
+      peer.sendHeader({ ...HEADERS, id: 'x' })
+      peer.sendFeatures({ dialback: 'with-errors' })
+      await peer.expect('result', NS_DIALBACK)
+      await new Promise<void>(resolve => void clock.setTimeout(resolve, 15_000))
+      peer.send(error('remote-server-timeout'))
+      while ((await peer.next()) !== undefined);
+      peer.close()
+    }
+    await meet({ ...inClear, plays: waits }, async ({ engine, clock }) => {
+      const began = clock.now()
+      const { code, condition, stanzaCondition } = await clock.run(rejection(engine.connect(PAIR)))
+      assert.equal(clock.now() - began, 15_000)
+      assert.deepEqual([code, condition, stanzaCondition], ['S2S_DIALBACK_ERROR', 'remote-server-timeout', 'remote-server-timeout'])
+    })
+  })
+})
 
 describe('a certificate of ours that seems to be refused', () => {
   it('may have been the network where the connection just ended: only a refusal in words or by an alert lasts', async () => {
@@ -375,4 +409,74 @@ describe('what a deployed server does on a link of ours', () => {
       assert.deepEqual([code, stanzaCondition, accepted.length], ['S2S_TOO_LARGE', 'policy-violation', 1])
     })
   })
+  it("ends one with not-authorized over a stanza that it takes for another sender's (Prosody): the next goes out on a new one", async () => {
+    await meet({}, async ({ engine, clock, accepted, message }) => {
+      const closed: unknown[] = []
+      engine.on('link-closed', ({ error }) => closed.push([error?.code, error?.condition]))
+      assert.equal(await clock.run(engine.send(message('1'))), 'written')
+      accepted[0]?.sendStreamError('not-authorized')
+      await clock.settle()
+      assert.deepEqual(closed, [['S2S_STREAM_ERROR_RECEIVED', 'not-authorized']])
+      assert.equal(await clock.run(engine.send(message('2'))), 'written')
+      assert.equal(accepted.length, 2)
+    })
+  })
+
+  it('sends its own stanzas back on it where both ways were agreed on (Metronome)', async () => {
+    const plays: Plays = async peer => {
+      await peer.expectHeader()
+      peer.sendHeader({ ...HEADERS, id: 'a' })
+      peer.sendFeatures({ starttls: 'offered', dialback: 'with-errors', bidi: true })
+      await peer.acceptStartTls()
+      await peer.expectHeader()
+      peer.sendHeader({ ...HEADERS, id: 'b' })
+      peer.sendFeatures({ dialback: 'with-errors', bidi: true })
+      await peer.expect('bidi', 'urn:xmpp:bidi')
+      await peer.expect('result', NS_DIALBACK)
+      peer.send("<db:result from='padua.example' to='verona.example' type='valid'/>")
+      await peer.expect('message', NS_SERVER, { id: '1' })
+      peer.send("<message from='petruchio@padua.example' to='juliet@verona.example' id='2'/>")
+      while ((await peer.next()) !== undefined);
+      peer.close()
+    }
+    await meet({ plays }, async ({ engine, clock, stanzas, message }) => {
+      assert.equal(await clock.run(engine.send(message('1'))), 'written')
+      await clock.settle()
+      assert.deepEqual(stanzas, ['padua.example 2'])
+      assert.deepEqual(
+        engine.links().flatMap(({ pairs }) => pairs.map(({ flow, level }) => [flow, level])),
+        [
+          ['send', 'tls-dialback'],
+          ['receive', 'tls-dialback']
+        ]
+      )
+    })
+  })
+
+  for (const [server, quirks, connections] of [
+    [
+      'would take a further sender on it, and has no dialback errors to refuse one by (Tigase): it gets another',
+      ['dialback-without-errors'],
+      2
+    ],
+    ['takes a further sender on it, and has dialback errors (ejabberd): it joins', [], 1]
+  ] as const)
+    it(server, async () => {
+      const domains = { 'verona.example': undefined, 'vicenza.example': undefined }
+      await meet({ engine: { domains }, plays: { external: false, quirks } }, async ({ engine, clock, accepted, message }) => {
+        assert.equal(await clock.run(engine.send(message('1'))), 'written')
+        assert.equal(await clock.run(engine.send(message('2').attr('from', 'prospero@vicenza.example').root())), 'written')
+        assert.equal(accepted.length, connections)
+        assert.deepEqual(
+          engine
+            .links()
+            .flatMap(({ pairs }) => pairs.map(({ pair, level }) => [pair.sender, level]))
+            .sort(),
+          [
+            ['verona.example', 'tls-dialback'],
+            ['vicenza.example', 'tls-dialback']
+          ]
+        )
+      })
+    })
 })
