@@ -108,8 +108,9 @@ async function hearOut(stream: XmlStream, n: IncomingNegotiation): Promise<void>
   n.hearClosing()
   const rest = n.authenticated.idle()
   if (rest === undefined) return
+  const { reversed } = n.authenticated
   // Nor is anything acknowledged any more: the pairs that were sent back here are free when the connection is gone.
-  void stream.gone().then(() => n.authenticated.reversed?.end(undefined))
+  if (reversed !== undefined) void stream.gone().then(() => reversed.end(undefined))
   await n.untilStopped(rest)
 }
 

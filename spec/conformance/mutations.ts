@@ -423,5 +423,37 @@ export const mutations: readonly Mutation[] = [
     find: 'if (on.parts.isLeaving() && on.pairs === 0) return on.stop(leaving())',
     replace: '',
     specs: ['spec/federation-stop.spec.ts']
+  },
+  {
+    rule: 'a pair that goes on on another stream waits for what came on the one before',
+    id: 'RFC6120-10.1-b',
+    file: 'lib/streams/delivery.ts',
+    find: 'if (olders.length === 0) return NOBODY',
+    replace: 'if (olders.length >= 0) return NOBODY',
+    specs: ['spec/incoming/pair-order.spec.ts']
+  },
+  {
+    rule: 'a stream that waits to be resumed keeps the counts of the one that was lost',
+    id: 'XEP0198-6-a',
+    file: 'lib/incoming/resumable.ts',
+    find: 'carrier?.authenticated.handled === handled ?',
+    replace: 'carrier !== undefined ?',
+    specs: ['spec/links/lost-connections.spec.ts']
+  },
+  {
+    rule: 'nothing more is written to a connection that is gone',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/reversed.ts',
+    find: ' && stream.writable',
+    replace: '',
+    specs: ['spec/links/lost-connections.spec.ts']
+  },
+  {
+    rule: 'a peer that answers for ever and handles nothing is given up',
+    id: 'ENG-Q-a',
+    file: 'lib/streams/acknowledgements.ts',
+    find: 'more === 0 && this.#isStuck',
+    replace: 'false as boolean',
+    specs: ['spec/streams/acknowledgements.spec.ts']
   }
 ]

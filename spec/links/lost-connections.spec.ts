@@ -59,7 +59,7 @@ describe('a connection that goes while a handler is at work', () => {
     const extensions = { streamManagement }
     const how = streamManagement ? 'with' : 'without'
 
-    it(`takes nothing more that is sent back once it broke, ${how} stream management, although nobody reads it`, async () => {
+    it(`[ENG-Q-a] takes nothing more that is sent back once it broke, ${how} stream management, although nobody reads it`, async () => {
       const limits = { unackedStanzas: 2 }
       const { a, b } = await busyLink({ extensions, limits })
       for (const id of ['1', '2', '3']) void endOf(a.send(message(A, B, id)))
@@ -71,7 +71,7 @@ describe('a connection that goes while a handler is at work', () => {
       assert.equal(await world.run(sent), 'written')
     })
 
-    it(`takes nothing more that is sent there once it broke, ${how} stream management, although nobody reads what comes back`, async () => {
+    it(`[ENG-Q-a] takes nothing more that is sent there once it broke, ${how} stream management, although nobody reads what comes back`, async () => {
       const limits = { unackedStanzas: 2 }
       const a = await world.engine(A, { ...options, extensions, limits })
       const b = await world.engine(B, { extensions, limits })

@@ -97,7 +97,7 @@ describe('streams/acknowledgements', () => {
     assert.equal(clock.pendingTimers, 0)
   })
 
-  it('gives up a peer that answers and acknowledges nothing more of what it owes, and none that goes on or owes nothing', async () => {
+  it('[ENG-Q-a] gives up a peer that answers and acknowledges nothing more of what it owes, and none that goes on or owes nothing', async () => {
     const clock = createTestClock()
     const stream = new Stream(clock)
     stream.acknowledgements.enable()
