@@ -48,6 +48,9 @@ export const WHY_UNTRIED: Readonly<Record<UntriedProof['code'], string>> = {
   policy: 'policy does not want it'
 }
 
+/** The best first. */
+const PROOFS: readonly Proof[] = ['sasl-external', 'sasl-plain', 'dialback']
+
 const NAMES: Readonly<Record<Proof, string>> = { 'sasl-external': 'SASL EXTERNAL', 'sasl-plain': 'SASL PLAIN', dialback: 'dialback' }
 
 const MECHANISMS: Readonly<Record<Exclude<Proof, 'dialback'>, string>> = { 'sasl-external': 'EXTERNAL', 'sasl-plain': 'PLAIN' }
@@ -62,7 +65,7 @@ export function proofsToTry(wish: readonly Proof[], facts: ProofFacts, attempt: 
  * nothing to report.
  */
 export function untriedProofs(wish: readonly Proof[], facts: ProofFacts, attempt: Pick<Attempt, 'skipProofs'>): readonly UntriedProof[] {
-  const all: readonly Proof[] = facts.hasPassword ? ['sasl-external', 'sasl-plain', 'dialback'] : ['sasl-external', 'dialback']
+  const all = PROOFS.filter(proof => proof !== 'sasl-plain' || facts.hasPassword)
   return all.flatMap(proof => {
     const why = whyUntried(proof, wish, facts, attempt)
     return why === undefined ? [] : [{ proof, ...why }]
@@ -104,9 +107,14 @@ export function describeUntried({ proof, code }: Pick<UntriedProof, 'proof' | 'c
   return code === 'not-offered' ? `${why}, and ${own}` : why
 }
 
-/** What to say of the proofs when none is left: each with its reason. */
-export function describeNoProof(untried: readonly UntriedProof[], ours: OwnCertificate): string {
-  return untried.map(each => `not ${NAMES[each.proof]} (${describeUntried(each, ours)})`).join(', ')
+/** What to say of the proofs when none is left, those too that were tried on the stream and refused: each with its reason. */
+export function describeNoProof(untried: readonly UntriedProof[], refused: readonly Proof[], ours: OwnCertificate): string {
+  const reasons = new Map<Proof, string>(refused.map(proof => [proof, 'it was refused']))
+  for (const each of untried) reasons.set(each.proof, describeUntried(each, ours))
+  return PROOFS.flatMap(proof => {
+    const why = reasons.get(proof)
+    return why === undefined ? [] : [`not ${NAMES[proof]} (${why})`]
+  }).join(', ')
 }
 
 /** Why no proof is left, as exactly as can be told: all that policy wanted is below the floor, or is SASL that the peer does not offer. */

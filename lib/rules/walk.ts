@@ -144,7 +144,8 @@ class Walk {
     for (const { proof, outcome, code } of untried) {
       this.#enter(proof === 'dialback' ? { step: proof, outcome, code, facts: { encrypted } } : { step: proof, outcome, code, facts: {} })
     }
-    for (const proof of proofsToTry(wish, facts, attempt)) {
+    const proofs = proofsToTry(wish, facts, attempt)
+    for (const proof of proofs) {
       const { lives, error, ...met } = this.#world.prove(proof, attempt, encrypted)
       if (error === undefined) {
         this.#step(proof, met)
@@ -159,7 +160,7 @@ class Walk {
       if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
     }
     const why = whyNoProof(wanted, untried, facts.floor, encrypted)
-    throw this.#failed('establish', {}, failure(why, 'establish', describeNoProof(untried, ours)))
+    throw this.#failed('establish', {}, failure(why, 'establish', describeNoProof(untried, proofs, ours)))
   }
 
   #openStream(attempt: Attempt, encrypted: boolean): MetStream {
