@@ -56,7 +56,7 @@ function furtherPairs({ pairs }: Report): readonly string[] {
 
 function ending(report: Report): string {
   const { level, error } = report
-  if (level === undefined) return [withoutLink(report), error?.message, better(report)].filter(isText).join(' ')
+  if (level === undefined) return [withoutLink(report), error?.message, lastFailure(report), better(report)].filter(isText).join(' ')
   const worth = worthOf(level, report)
   const raise = better(report)
   if (level !== 'plain-dialback') return [worth, raise].filter(isText).join(' ')
@@ -69,6 +69,32 @@ function withoutLink({ peer, error }: Report): string {
   if (peer.direction === 'incoming' && error === undefined)
     return 'There is no link: the peer asked for nothing but verifications of dialback.'
   return 'There is no link.'
+}
+
+/** The error is the first failure that mattered; what stopped the negotiation in the end may be the one that an operator can mend. */
+function lastFailure({ trace, error }: Report): string | undefined {
+  const failures = trace.filter(({ step, outcome }) => FALLIBLE.has(step) && (outcome === 'failed' || outcome === 'refused'))
+  const first = failures.findIndex(({ message }) => message === error?.message)
+  const { step, message } = failures.at(-1) ?? {}
+  if (first < 0 || message === undefined || message === error?.message) return undefined
+  const isOfDialback = step === 'dialback' && !message.startsWith('Dialback')
+  return `Then ${isOfDialback ? 'dialback failed: ' : ''}${withinSentence(message)}`
+}
+
+/** What may fail on its own: that no proof was left is told by the proofs themselves. */
+const FALLIBLE: ReadonlySet<TraceEntry['step']> = new Set([
+  'connect',
+  'open-stream',
+  'negotiate-tls',
+  'check-certificate',
+  'sasl-external',
+  'sasl-plain',
+  'dialback'
+])
+
+/** A sentence behind another word: its first letter is small, unless it begins an abbreviation. */
+function withinSentence(sentence: string): string {
+  return /^\p{Lu}\P{Lu}/u.test(sentence) ? sentence.charAt(0).toLowerCase() + sentence.slice(1) : sentence
 }
 
 /** Where no option of ours would have kept a link encrypted: what else would. */

@@ -275,6 +275,39 @@ describe('rules/explain', () => {
     )
   })
 
+  it('ends with what stopped the negotiation behind the first failure that mattered', () => {
+    const refused = (step: 'sasl-external' | 'dialback', code: string, message: string): TraceEntry =>
+      step === 'dialback'
+        ? { ...ok, attempt: 1, step, outcome: 'refused', code, message, facts: { encrypted: true } }
+        : { ...ok, attempt: 1, step, outcome: 'refused', code, message, facts: {} }
+    const external = refused('sasl-external', 'S2S_SASL_REFUSED', 'SASL authentication was refused: EXTERNAL, not-authorized.')
+    const dialback = refused('dialback', 'S2S_DIALBACK_ERROR', 'Dialback could not be carried out: remote-server-timeout.')
+    const message = 'No proof of identity that both sides allow is left: not dialback (it was refused).'
+    const noneLeft: TraceEntry = { ...ok, attempt: 1, step: 'establish', outcome: 'refused', code: 'S2S_NO_PROOF_LEFT', message, facts: {} }
+    const lastOf = (code: 'S2S_SASL_REFUSED' | 'S2S_DIALBACK_ERROR', ...trace: TraceEntry[]): string | undefined => {
+      const message = trace.find(entry => entry.code === code)?.message ?? ''
+      return explain({ ...base, error: { code, message }, trace })
+        .split('\n')
+        .at(-1)
+    }
+    assert.equal(
+      lastOf('S2S_SASL_REFUSED', external, dialback, noneLeft),
+      '  There is no link. SASL authentication was refused: EXTERNAL, not-authorized. Then dialback could not be carried out: remote-server-timeout.'
+    )
+    assert.equal(
+      lastOf('S2S_DIALBACK_ERROR', dialback, { ...external, outcome: 'failed', message: 'TLS broke.' }),
+      '  There is no link. Dialback could not be carried out: remote-server-timeout. Then TLS broke.'
+    )
+    assert.equal(
+      lastOf('S2S_SASL_REFUSED', external, { ...dialback, outcome: 'failed', message: 'The peer took too long: 30000 ms.' }),
+      '  There is no link. SASL authentication was refused: EXTERNAL, not-authorized. Then dialback failed: the peer took too long: 30000 ms.'
+    )
+    assert.equal(
+      lastOf('S2S_SASL_REFUSED', dialback, external, external, noneLeft),
+      '  There is no link. SASL authentication was refused: EXTERNAL, not-authorized.'
+    )
+  })
+
   it('tells what each level is worth, to either side', () => {
     const last = (report: Partial<Report>): string | undefined =>
       explain({ ...base, ...report })
