@@ -12,6 +12,8 @@ const CLAUSES: Readonly<Partial<Record<Shown, string>>> = {
   'wrong-host': 'not valid for \\S+ \\(it names elsewhere\\.invalid, _xmpp-server\\.elsewhere\\.invalid\\)',
   'unknown-ca': 'issued by an authority that is not trusted here \\(CN=Unknown authority\\)'
 }
+/** Milliseconds that we wait for Prosody, which says nothing when it cannot ask. */
+const CALL_BACK = 1_500
 const encryptOnly = policies.ladder({ invalidCertificate: 'encrypt-only' })
 
 for (const kind of KINDS)
@@ -57,6 +59,39 @@ for (const kind of KINDS)
         } finally {
           await engine.stop()
         }
+      })
+    })
+
+/**
+ * A server that offers TLS calls back inside TLS to ask about a key, and shows the same certificate: whoever does not accept it cannot
+ * be met by plain dialback either, for no server that is known comes back in clear.
+ */
+for (const kind of KINDS)
+  for (const theirs of Object.keys(CLAUSES) as Shown[])
+    describe(`${kind}, which requires no TLS and shows a certificate that is ${theirs}`, () => {
+      const lab = suiteLab(kind, { variant: 'optional', credentials: authority => authority.issue(`${kind}.test`, { state: theirs }) })
+
+      it('is not met under the default policy: its call back is refused, and the certificate is named as the reason', async () => {
+        const engine = await lab().engine({ timeouts: { dialback: CALL_BACK } })
+        try {
+          const calls: (string | undefined)[] = []
+          engine.federation.on('negotiation-ended', ({ report: { peer, error } }) => {
+            if (peer.direction === 'incoming') calls.push(error?.code)
+          })
+          const { level, error, trace } = await engine.federation.probe(engine.pair)
+          assert.deepEqual([level, error?.code], [undefined, 'S2S_CERTIFICATE'])
+          assert.ok(
+            trace.some(({ step, attempt }) => step === 'dialback' && attempt > 1),
+            'it was tried in clear'
+          )
+          assert.ok(calls.length > 0 && calls.every(code => code === 'S2S_CERTIFICATE'), calls.join())
+        } finally {
+          await engine.stop()
+        }
+      })
+
+      it('is met where the policy accepts it to encrypt with', async () => {
+        assert.deepEqual((await met(lab(), encryptOnly)).ours, { outgoing: 'tls-dialback', incoming: 'tls-dialback' })
       })
     })
 
