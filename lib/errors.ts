@@ -206,7 +206,16 @@ export class FederationError extends Error {
     const step = this.step ?? where.step
     const pair = this.pair ?? where.pair
     if (step === this.step && pair === this.pair) return this
-    const { detail, condition, cause, temporary, streamCondition, application, elsewhere } = this
+    return this.#again({ ...(step === undefined ? {} : { step }), ...(pair === undefined ? {} : { pair }) })
+  }
+
+  /** The same error, where a later try may end otherwise without anyone changing anything. */
+  asTemporary(): FederationError {
+    return this.temporary ? this : this.#again({ temporary: true })
+  }
+
+  #again(changed: Pick<ErrorDetails, 'step' | 'pair' | 'temporary'>): FederationError {
+    const { detail, condition, step, pair, cause, temporary, streamCondition, application, elsewhere } = this
     return new FederationError(this.code, {
       ...(detail === undefined ? {} : { detail }),
       ...(condition === undefined ? {} : { condition }),
@@ -217,7 +226,8 @@ export class FederationError extends Error {
       ...(elsewhere === undefined ? {} : { elsewhere }),
       bounce: [this.stanzaCondition, this.stanzaErrorType],
       temporary,
-      cause
+      cause,
+      ...changed
     })
   }
 

@@ -185,7 +185,7 @@ export class Negotiation {
     const reason: unknown = this.signal.reason
     const error = FederationError.is(reason) ? reason : FederationError.from(thrown)
     return error.code === 'S2S_TIMEOUT' && this.history.length > 0
-      ? this.firstFailure()
+      ? this.firstFailure().asTemporary()
       : error.located({ pair: this.pair, ...locationOf(thrown) })
   }
 
@@ -245,10 +245,14 @@ export class Negotiation {
     return this.attempt === undefined ? 0 : untriedEndpoints(this.history, this.endpoints, this.attempt)
   }
 
-  /** The first failure that mattered: an address that nobody answered at is worth less than what happened on a connection. */
+  /**
+   * The first failure that mattered: an address that nobody answered at is worth less than what happened on a connection. It is for a
+   * time only where something that was tried after it failed for a time only: that may have got there.
+   */
   firstFailure(): FederationError {
     const errors = this.history.map(each => each.failure.error)
-    return errors.find(error => error.step !== 'connect') ?? errors[0] ?? this.fail('S2S_DNS_NO_SERVICE')
+    const first = errors.find(error => error.step !== 'connect') ?? errors[0] ?? this.fail('S2S_DNS_NO_SERVICE')
+    return errors.some(({ temporary }) => temporary) ? first.asTemporary() : first
   }
 
   #stepTimeout(step: Step): number {

@@ -330,6 +330,20 @@ describe('a certificate of ours that seems to be refused', () => {
   })
 })
 
+describe('EXTERNAL that is refused, and dialback that fails after it', () => {
+  for (const [fails, plays, isTemporary] of [
+    ['the peer goes away meanwhile', { quirks: ['external-refused', 'no-result-answer'] }, true],
+    ['the peer cannot ask', { quirks: ['external-refused'], verify: (): KeyVerdict => 'error' }, true],
+    ['the key is denied', { quirks: ['external-refused'], verify: (): KeyVerdict => 'invalid' }, false]
+  ] as const)
+    it(`is for ${isTemporary ? 'a time' : 'good'} where ${fails}; the refusal remains the reason`, async () => {
+      await meet({ plays }, async ({ engine, clock }) => {
+        const { code, temporary } = await clock.run(rejection(engine.connect(PAIR)))
+        assert.deepEqual([code, temporary], ['S2S_SASL_REFUSED', isTemporary])
+      })
+    })
+})
+
 describe('a certificate of ours that a peer misses', () => {
   const refusal = "not-authorized, The certificate is not trusted by this server's policy"
   for (const [ours, said] of [
