@@ -441,11 +441,11 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/links/lost-connections.spec.ts']
   },
   {
-    rule: 'nothing more is written to a connection that is gone',
+    rule: 'a busy handler hides from nobody that the connection is gone',
     id: 'ENG-Q-a',
-    file: 'lib/incoming/reversed.ts',
-    find: ' && stream.writable',
-    replace: '',
+    file: 'lib/incoming/negotiate.ts',
+    find: 'n.authenticated.reversed === undefined ? turn : stream.unlessGone(turn)',
+    replace: 'turn',
     specs: ['spec/links/lost-connections.spec.ts']
   },
   {
