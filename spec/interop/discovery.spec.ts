@@ -94,7 +94,11 @@ for (const kind of KINDS)
         }
         assert.equal(await engine.pinged(), tls !== undefined)
         const incoming = engine.federation.links().filter(({ direction }) => direction === 'incoming')
-        assert.equal(incoming.length, tls === undefined ? 0 : 1)
+        assert.deepEqual(
+          incoming.map(({ report }) => report.trace.find(({ step }) => step === 'open-stream' || step === 'negotiate-tls')?.step),
+          tls === undefined ? [] : [tls === 'direct' ? 'negotiate-tls' : 'open-stream'],
+          'how it begins'
+        )
         const link = await engine.federation
           .connect({ sender: domain(ours), target: domain(theirs) })
           .catch((error: unknown) => FederationError.from(error))

@@ -38,7 +38,7 @@ export async function ownAddress(): Promise<string> {
     const address = `127.${randomInt(2, 255)}.${randomInt(255)}.${randomInt(1, 255)}`
     if (await isFree(address)) return address
   }
-  throw new Error('no loopback address is free')
+  throw new Error(`no loopback address has its port ${S2S_PORT} free: something listens there on all addresses`)
 }
 
 function isFree(address: string): Promise<boolean> {
