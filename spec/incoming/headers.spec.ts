@@ -31,6 +31,56 @@ describe('incoming/headers', () => {
     for (const id of ids) assert.ok(Buffer.from(id, 'base64url').length * 8 >= 128, id)
   })
 
+  it('[RFC6120-11.5-a] puts an XML declaration right before each of them', async () => {
+    const caller = await (await createScene()).call()
+    const heard = [await caller.say(header())]
+    await caller.say(STARTTLS)
+    await caller.secure(certificate('capulet.example'))
+    heard.push(await caller.say(header()))
+    await caller.say(auth('='))
+    heard.push(await caller.say(header()))
+    for (const text of heard) {
+      assert.match(text, /^<\?xml version='1\.0'\?><stream:stream /)
+      assert.equal(text.split('<?').length, 2)
+    }
+  })
+
+  it('[RFC6120-4.6.1-a] lets no white space follow into an exchange of TLS or SASL that waits for the initiating entity', async () => {
+    const scene = await createScene({ timeouts: { keepAlive: 5_000 } })
+    const caller = await scene.call()
+    const quiet = async (): Promise<void> => {
+      const before = caller.writes.length
+      await scene.clock.advance(14_000)
+      assert.deepEqual(caller.writes.slice(before), [])
+    }
+    await caller.say(header())
+    await caller.say(STARTTLS)
+    await quiet()
+    await caller.secure(certificate('capulet.example'))
+    await caller.say(header())
+    assert.match(await caller.say(auth('')), /<challenge /)
+    await quiet()
+    await caller.say("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>")
+    assert.match(await caller.say(header()), /<stream:features>/)
+  })
+
+  it('[RFC7622-3.2.1-a] answers in Unicode to whoever names both domains in ASCII, which are the same', async () => {
+    const domains = { 'bücher.example': undefined }
+    const scene = await createScene({ domains, authority: { answer: 'valid', verifiedOver: 'clear' } })
+    const caller = await scene.call()
+    const [sender, target] = ['xn--bro-hoa.example', 'xn--bcher-kva.example']
+    const heard = await caller.say(header({ from: sender, to: target }))
+    assert.ok(heard.startsWith("<?xml version='1.0'?><stream:stream from='bücher.example' to='büro.example' "), heard)
+    const answer = await caller.say(`<db:result from='${sender}' to='${target}'>KEY</db:result>`)
+    assert.equal(answer, `<db:result from='${target}' to='${sender}' type='valid'/>`, 'an answer to a key repeats its spelling')
+    await caller.say(message('x@büro.example', `y@${target}`))
+    await caller.say(message(`x@${sender}`, 'y@bücher.example'))
+    assert.deepEqual(
+      scene.stanzas.map(({ stanza }) => [stanza.from.domain, stanza.to.domain]),
+      Array.from({ length: 2 }, () => ['büro.example', 'bücher.example'])
+    )
+  })
+
   it('[RFC6120-4.7.3-b] ignores an id that the initiating entity sends', async () => {
     const caller = await (await createScene()).call()
     assert.notEqual(idIn(await caller.say(header({ more: " id='mine'" }))), 'mine')

@@ -7,6 +7,7 @@ import type { Report } from '../../lib/model/report.ts'
 import type { FederationOptions } from '../../lib/options.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { dialbackKey } from '../../lib/rules/dialback-key.ts'
+import { PROCEED } from '../../lib/testing/peer-xml.ts'
 import { listenForPeers } from '../../lib/testing/scripted-connections.ts'
 import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
 import type { ScriptedPeer } from '../../lib/testing/scripted-peer.ts'
@@ -93,13 +94,65 @@ describe('the outgoing story, line by line', () => {
     assert.equal(report.level, 'sasl-external')
   })
 
-  it('[RFC6120-11.5-a] sends an XML declaration before each header, and [RFC6120-11.6-b] never a byte order mark', async () => {
-    await probed(await us({ policy: inClear }), async peer => {
-      await greet(peer, '1', { dialback: 'with-errors' })
-      await peer.expect('result', NS_DIALBACK)
-      assert.match(peer.transcript, /← <\?xml version='1\.0'\?>/)
-      peer.reset()
+  /** In clear, inside TLS, and after EXTERNAL; something may come between. */
+  async function threeHeaders(peer: ScriptedPeer, between: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    await greet(peer, '1', { starttls: 'offered' })
+    await peer.expect('starttls')
+    await between()
+    peer.send(PROCEED)
+    await peer.secure('receiving')
+    await greet(peer, '2', { mechanisms: ['EXTERNAL'] })
+    await peer.expect('auth', NS_SASL)
+    await between()
+    peer.send(`<success xmlns='${NS_SASL}'/>`)
+    peer.restart()
+    await greet(peer, '3', {})
+  }
+
+  it('[RFC6120-11.5-a] sends an XML declaration right before each header, and [RFC6120-11.6-b] never a byte order mark', async () => {
+    await probed(await us(), async peer => {
+      await threeHeaders(peer)
+      const headers = peer.transcript.split('\n').filter(line => line.startsWith('←') && line.includes('<stream:stream '))
+      assert.equal(headers.length, 3)
+      for (const line of headers) assert.match(line, /^← <\?xml version='1\.0'\?><stream:stream /)
+      assert.equal([...peer.transcript.matchAll(/<\?/g)].length, 6, 'three of ours and three of the peer')
+      await peer.expectClose()
+      peer.close()
     })
+  })
+
+  it('[RFC6120-4.6.1-a] sends no white space while STARTTLS or SASL waits for its answer, and does on the link that follows', async () => {
+    const engine = await us({ timeouts: { keepAlive: 5_000 } })
+    const connected = engine.connect(PAIR)
+    const peer = await listener.accept()
+    const quiet = async (): Promise<void> => {
+      const before = peer.transcript
+      await world.clock.advance(14_000)
+      await peer.expectNothing()
+      assert.equal(peer.transcript, before)
+    }
+    await threeHeaders(peer, quiet)
+    await world.run(connected)
+    await world.clock.advance(14_000)
+    await peer.expectNothing()
+    assert.match(peer.transcript, /← +$/)
+    peer.close()
+  })
+
+  it('[RFC7622-3.2.1-a] names itself and the peer in Unicode, and takes both in ASCII for the same', async () => {
+    const pair = pairOf('büro.example', 'bücher.example')
+    const ascii = { from: 'xn--bcher-kva.example', to: 'xn--bro-hoa.example' }
+    world.network.zone.server(ascii.from, { addresses: ['192.0.2.200'] })
+    const domains = { 'xn--bro-hoa.example': undefined }
+    const probe = (await us({ domains, policy: inClear })).probe(pairOf(ascii.to, ascii.from))
+    const peer = await listener.accept()
+    await peer.expectHeader({ from: pair.sender, to: pair.target })
+    peer.sendHeader({ ...ascii, id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result', NS_DIALBACK, { from: pair.sender, to: pair.target })
+    peer.send(`<db:result from='${ascii.from}' to='${ascii.to}' type='valid'/>`)
+    assert.deepEqual((await world.run(probe)).pairs[0]?.pair, pair)
+    peer.close()
   })
 
   it('[RFC6120-4.7.5-b] gives up a peer without a version when policy requires TLS, and dialback is all it has otherwise', async () => {

@@ -78,6 +78,33 @@ describe('the call to the authoritative server', () => {
     peer.close()
   })
 
+  it('[XEP0220-2.1.2-b] believes no answer that comes on another stream: on the one that was opened to it, or on the call about another key', async () => {
+    await world.engine(RECEIVER, { policy: inClear })
+    const [one, other] = [await keySent(), await keySent()]
+    const calls = [await asked(), await asked()]
+    const ids: string[] = []
+    for (const call of calls) ids.push(((await call.expect('verify', NS_DIALBACK)).attrs as Readonly<Record<string, string>>)['id'] ?? '')
+    assert.deepEqual([...ids].sort(), [one.id, other.id].sort())
+    const verdict = (id: string | undefined, type: string): string =>
+      `<db:verify from='${SENDER}' to='${RECEIVER}' id='${id ?? ''}' type='${type}'/>`
+    calls[0]?.send(verdict(ids[1], 'valid'))
+    calls[1]?.send(verdict(ids[0], 'valid'))
+    const third = await dialPeer(world.network.transportFor('192.0.2.202'), { address: world.addressOf(RECEIVER), port: 5269 })
+    third.sendHeader({ from: SENDER, to: RECEIVER })
+    await third.expectHeader()
+    await third.expectFeatures()
+    third.send(verdict(one.id, 'valid'))
+    await third.expectStreamError('policy-violation')
+    third.close()
+    for (const { peer } of [one, other]) await peer.expectNothing()
+    for (const [index, call] of calls.entries()) call.send(verdict(ids[index], 'invalid'))
+    for (const { peer } of [one, other]) {
+      await peer.expect('result', NS_DIALBACK, { type: 'invalid' })
+      peer.close()
+    }
+    for (const call of calls) call.close()
+  })
+
   it('[XEP0220-2.1.2-c] is an error for the peer when the authoritative server closes without an answer', async () => {
     await world.engine(RECEIVER, { policy: inClear })
     const { peer } = await keySent()

@@ -83,6 +83,29 @@ describe('guards on real engines', () => {
     assert.equal(report.trace.filter(entry => entry.step === 'connect').length, 1)
   })
 
+  it('[SEC-PIN-a] refuse a pinned domain that changes its certificate, as an event says; of another one the event has the new hash', async () => {
+    const [before, after] = [selfSigned('b.example'), selfSigned('b.example')]
+    const policy = policies.ladder({ invalidCertificate: 'encrypt-only' })
+    const b = await world.engine('b.example', { domains: before.domains, policy })
+    for (const guards of [[pin(['b.example'], [{ leaf256: before.leaf256 }])], []]) {
+      await b.addDomain('b.example', before.domains['b.example'])
+      const a = await world.engine(guards.length === 0 ? 'c.example' : 'a.example', { guards, policy })
+      const seen: unknown[] = []
+      a.on('negotiation-step', ({ entry }) => {
+        if (entry.step === 'check-certificate') seen.push([entry.outcome, entry.facts.verdict.fingerprint256])
+      })
+      const pair = pairOf(guards.length === 0 ? 'c.example' : 'a.example', 'b.example')
+      const first = await world.run(a.probe(pair))
+      await b.addDomain('b.example', after.domains['b.example'])
+      const second = await world.run(a.probe(pair))
+      assert.deepEqual([first.error?.code, second.error?.code], [undefined, guards.length === 0 ? undefined : 'S2S_CERTIFICATE'])
+      assert.deepEqual(seen, [
+        ['ok', before.leaf256],
+        [guards.length === 0 ? 'ok' : 'failed', after.leaf256]
+      ])
+    }
+  })
+
   it('never reach a pinned domain in clear, whatever the policy would do', async () => {
     await world.engine('b.example', { state: 'missing' })
     const a = await world.engine('a.example', { guards: [pin(['b.example'], [{ leaf256: 'ab'.repeat(32) }])] })
