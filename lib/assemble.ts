@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { LocalServer } from './auth/local-server.ts'
-import { ownCertificate } from './model/certificate.ts'
-import type { OwnCertificate } from './model/certificate.ts'
 import type { Domain } from './model/domain.ts'
 import type { SocketAddress } from './model/plugs.ts'
-import type { Guard, Policy, Rulebook } from './model/policy.ts'
+import type { Guard, OwnState, Policy, Rulebook } from './model/policy.ts'
 import type { Trust } from './model/settings.ts'
 import type { Observer } from './observe/observer.ts'
 import type { FederationOptions, Settings } from './options.ts'
 import { Judge } from './pki/judge.ts'
 import { complete } from './policy/complete.ts'
+import { ownState } from './rules/sentences.ts'
 import { dnsResolver } from './dns/resolver.ts'
 import { systemClock } from './dns/system-clock.ts'
 import { HostedDomains } from './transport/hosted.ts'
@@ -66,9 +65,9 @@ export function createLocalServer(options: FederationOptions, settings: Settings
     },
     coversSenders: remote => settings.coveredSenders.matches(remote),
     isOwnListener: ({ address, port }) => listening.some(own => own.port === port && isOwnAddress(own.address, address)),
-    async ourCertificate(local: Domain): Promise<OwnCertificate> {
+    async ourCertificate(local: Domain): Promise<OwnState> {
       const context = await hosted.context(local)
-      return ownCertificate(judge.judge(context?.chain ?? [], local, clock.now(), undefined))
+      return ownState(judge.judge(context?.chain ?? [], local, clock.now(), undefined))
     },
     background(work) {
       background.add(work)

@@ -77,9 +77,9 @@ export class Dialler {
     caller: AbortSignal | undefined,
     live?: SharedStreams
   ): Promise<Outcome> {
-    const ours = await this.#server.ourCertificate(pair.sender)
+    const own = await this.#server.ourCertificate(pair.sender)
     const signal = caller === undefined ? this.#stopped : AbortSignal.any([this.#stopped, caller])
-    const n = new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', result, ours, rulebook, signal })
+    const n = new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', result, own, rulebook, signal })
     return await runNegotiation(n, live)
   }
 

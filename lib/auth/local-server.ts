@@ -1,7 +1,6 @@
 import type { Domain } from '../model/domain.ts'
-import type { OwnCertificate } from '../model/certificate.ts'
 import type { Clock, Resolver, SocketAddress, Tls, Transport } from '../model/plugs.ts'
-import type { Rulebook } from '../model/policy.ts'
+import type { OwnState, Rulebook } from '../model/policy.ts'
 import type { Extensions, Limits, Override, Password, Timeouts } from '../model/settings.ts'
 import type { Observer } from '../observe/observer.ts'
 import type { Judge } from '../pki/judge.ts'
@@ -35,5 +34,5 @@ export interface LocalServer {
   /** Work that goes on after its negotiation is over, such as a polite end: a stopping engine waits for it. It never rejects. */
   background(work: Promise<void>): void
   /** Our own certificate for a hosted domain, by the judge that judges peers. */
-  ourCertificate(local: Domain): Promise<OwnCertificate>
+  ourCertificate(local: Domain): Promise<OwnState>
 }

@@ -41,6 +41,9 @@ export const check = command({
     const sender = blaming('--from', () => domain(from))
     const federation = createFederation({ domains: { [sender]: credentialsOf(values) }, ...optionsOf(values), onStanza: () => undefined })
     const calls = callsTo(federation)
+    federation.on('negotiation-started', ({ peer }) => {
+      if (peer.direction === 'outgoing' && peer.oursBecause !== undefined) terminal.note(`--cert does not verify here: ${peer.oursBecause}`)
+    })
     try {
       await federation.start()
       const report = await federation.probe({ sender, target })

@@ -3,11 +3,10 @@ import type { Duplex } from 'node:stream'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
-import type { OwnCertificate } from '../model/certificate.ts'
 import { domain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Timer, TlsContext } from '../model/plugs.ts'
-import type { Peer, Step } from '../model/policy.ts'
+import type { OwnState, Peer, Step } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
 import { Deadline } from '../transport/deadline.ts'
@@ -126,7 +125,7 @@ export class IncomingNegotiation {
       remote,
       ...(address === undefined ? {} : { address }),
       purpose: 'stanzas',
-      ours: await this.#ours(local)
+      ...(await this.#own(local))
     }
   }
 
@@ -285,7 +284,7 @@ export class IncomingNegotiation {
     }
   }
 
-  async #ours(local: Domain): Promise<OwnCertificate> {
-    return (await this.contextOf(local)) === undefined ? 'missing' : await this.server.ourCertificate(local)
+  async #own(local: Domain): Promise<OwnState> {
+    return (await this.contextOf(local)) === undefined ? { ours: 'missing' } : await this.server.ourCertificate(local)
   }
 }

@@ -82,7 +82,7 @@ export class KeysBack implements KeyStream {
 
   async allowed(pair: DomainPair): Promise<{ readonly certificate: JudgedCertificate } | FederationError> {
     const { server } = this.parts
-    const peer: Peer = { ...this.#peerOf(pair), ours: await server.ourCertificate(pair.target) }
+    const peer: Peer = { ...this.#peerOf(pair), ...(await server.ourCertificate(pair.target)) }
     const book = server.rulebook()
     if ((await askAdmit(book, peer)).answer === 'refuse') return new FederationError('S2S_POLICY', { condition: 'not-authorized', pair })
     const verdict = server.judge.judge(this.#options.chain, pair.sender, server.clock.now(), pinsFor(book, peer))

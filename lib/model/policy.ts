@@ -15,7 +15,12 @@ export interface Peer {
   readonly purpose: 'stanzas' | 'verification'
   /** The state of our own certificate for `local`, by the judge that judges peers. */
   readonly ours: OwnCertificate
+  /** What is wrong with one that is `invalid`, in a clause, such as "expired on 2026-01-01T00:00:00.000Z". */
+  readonly oursBecause?: string
 }
+
+/** The state of our own certificate, as a {@link Peer} has it. */
+export type OwnState = Pick<Peer, 'ours' | 'oursBecause'>
 
 /** An answer, with its reason where the policy has one to give. */
 export type Answer<T extends string> = T | { readonly answer: T; readonly because: string }

@@ -150,7 +150,7 @@ export const proveIdentity: Goal<AuthenticatedStream> = async (ready, attempt, n
     n.position.streamLives = false
   }
   n.position.proof = undefined
-  throw n.failed('establish', whyNoProof(wanted, untried, floor, encrypted), { detail: describeNoProof(untried, proofs, n.peer.ours) })
+  throw n.failed('establish', whyNoProof(wanted, untried, floor, encrypted), { detail: describeNoProof(untried, proofs, n.peer) })
 }
 
 /** SASL restarts the stream once more; dialback does not. From here on the peer may send whole stanzas. */

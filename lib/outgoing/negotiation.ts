@@ -3,11 +3,11 @@ import { FederationError } from '../errors.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import { abortReason } from '../model/aborted.ts'
-import type { CertificateVerdict, OwnCertificate } from '../model/certificate.ts'
+import type { CertificateVerdict } from '../model/certificate.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Attempt, Endpoint } from '../model/endpoint.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
-import type { Admission, Decision, Peer, Rulebook, Step, StepFailure, TlsWish } from '../model/policy.ts'
+import type { Admission, Decision, OwnState, Peer, Rulebook, Step, StepFailure, TlsWish } from '../model/policy.ts'
 import type { Outcome, PolicyFacts, TraceEntry } from '../model/report.ts'
 import { askAdmit, askAfterFailure, askCertificate, askMinimumLevel, askProofs, askTls, pinsFor } from '../rules/decide.ts'
 import { untriedEndpoints } from '../rules/next-attempt.ts'
@@ -25,7 +25,7 @@ export interface NegotiationOptions {
   readonly purpose: Peer['purpose']
   /** Whether the stream becomes a link, which can go both ways, or ends with the report. */
   readonly result: 'link' | 'report'
-  readonly ours: OwnCertificate
+  readonly own: OwnState
   /** The rulebook in force when the negotiation began, or a probe's own. */
   readonly rulebook: Rulebook
   readonly signal: AbortSignal | undefined
@@ -71,7 +71,7 @@ export class Negotiation {
     this.server = server
     this.book = options.rulebook
     this.result = options.result
-    this.peer = { direction: 'outgoing', local: sender, remote: target, purpose: options.purpose, ours: options.ours }
+    this.peer = { direction: 'outgoing', local: sender, remote: target, purpose: options.purpose, ...options.own }
     this.startedAt = server.clock.now()
     this.#deadline = new Deadline(server.clock, server.timeouts.negotiation, 'the whole negotiation', options.signal)
   }

@@ -27,13 +27,13 @@ export interface Verification {
  */
 export async function verifyKey(request: VerificationRequest, server: LocalServer, signal: AbortSignal): Promise<Verification> {
   const pair = reversed(request.pair)
-  const ours = await server.ourCertificate(pair.sender)
+  const own = await server.ourCertificate(pair.sender)
   const n = new Negotiation(server, {
     id: createId(),
     pair,
     purpose: 'verification',
     result: 'report',
-    ours,
+    own,
     rulebook: server.rulebook(),
     signal
   })

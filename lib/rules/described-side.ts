@@ -1,11 +1,10 @@
 import { FederationError } from '../errors.ts'
-import { ownCertificate } from '../model/certificate.ts'
-import type { CertificateVerdict, OwnCertificate } from '../model/certificate.ts'
+import type { CertificateVerdict } from '../model/certificate.ts'
 import type { Attempt, Endpoint } from '../model/endpoint.ts'
 import { asciiDomain, domain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { CertificateUse, Proof } from '../model/level.ts'
-import type { Admission, Decision, Peer, Rulebook } from '../model/policy.ts'
+import type { Admission, Decision, OwnState, Peer, Rulebook } from '../model/policy.ts'
 import type { VerifiedOver } from '../model/report.ts'
 import type { Offers, Side } from '../model/side.ts'
 import { NO_FEATURES } from '../model/stream.ts'
@@ -15,7 +14,7 @@ import { askAdmit, askCertificate, askProofs, askRejection, askTls, pinsFor } fr
 import { acceptsStartTls, offerInClear, offerInTls } from './offer.ts'
 import type { Offer } from './offer.ts'
 import { applyPins } from './pins.ts'
-import { describeProblems } from './sentences.ts'
+import { describeProblems, ownState } from './sentences.ts'
 import { walk } from './walk.ts'
 import type { Met, MetProof, MetStream, World } from './world.ts'
 
@@ -24,7 +23,7 @@ export interface Party {
   readonly domain: Domain
   readonly book: Rulebook
   readonly verdict: CertificateVerdict
-  readonly ours: OwnCertificate
+  readonly own: OwnState
   readonly offers: Offers
 }
 
@@ -40,14 +39,14 @@ export function readSide(side: Side, role: 'initiator' | 'receiver'): Party {
     domain: name,
     book: { policy: side.policy, guards: side.guards ?? [] },
     verdict,
-    ours: ownCertificate(verdict),
+    own: ownState(verdict),
     offers: side.offers ?? {}
   }
 }
 
 /** Whom an outgoing walk of one party to another is about. */
 export function outgoingPeer(us: Party, them: Party, purpose: Peer['purpose']): Peer {
-  return { direction: 'outgoing', local: us.domain, remote: them.domain, purpose, ours: us.ours }
+  return { direction: 'outgoing', local: us.domain, remote: them.domain, purpose, ...us.own }
 }
 
 /**
@@ -72,7 +71,7 @@ export class DescribedReceiver implements World {
     this.#us = us
     this.#them = them
     this.#notes = notes
-    this.#peer = { direction: 'incoming', local: us.domain, remote: them.domain, purpose: 'stanzas', ours: us.ours }
+    this.#peer = { direction: 'incoming', local: us.domain, remote: them.domain, purpose: 'stanzas', ...us.own }
     this.#verdictOnUs = applyPins(us.verdict, pinsFor(them.book, outgoingPeer(them, us, purpose)))
   }
 
@@ -133,7 +132,7 @@ export class DescribedReceiver implements World {
   }
 
   #tlsFacts(): { readonly tls: ReturnType<typeof askTls>['answer']; readonly haveCertificate: boolean } {
-    return { tls: askTls(this.#us.book, this.#peer).answer, haveCertificate: this.#us.ours !== 'missing' }
+    return { tls: askTls(this.#us.book, this.#peer).answer, haveCertificate: this.#us.own.ours !== 'missing' }
   }
 
   #offerInClear(): Offer {

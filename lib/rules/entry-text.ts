@@ -70,7 +70,7 @@ function untaken({ step, outcome, code }: TraceEntry, { peer }: Report): string 
   if (UNSPOKEN.includes(code)) return undefined
   // Not to be offered is to be absent, whichever word the trace chose.
   const word = code === 'not-offered' || code === 'tls-not-offered' ? 'absent' : outcome
-  const why = step === 'sasl-external' && isUntried(code) ? describeUntried({ proof: step, code }, peer.ours) : WHY[code]
+  const why = step === 'sasl-external' && isUntried(code) ? describeUntried({ proof: step, code }, peer) : WHY[code]
   return `${word}: ${why ?? code}`
 }
 

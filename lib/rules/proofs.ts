@@ -2,7 +2,7 @@ import type { OwnCertificate } from '../model/certificate.ts'
 import type { Attempt } from '../model/endpoint.ts'
 import { atLeast, levelOf } from '../model/level.ts'
 import type { CertificateUse, Proof, SecurityLevel } from '../model/level.ts'
-import type { Decision } from '../model/policy.ts'
+import type { Decision, OwnState } from '../model/policy.ts'
 import type { StreamFeatures } from '../model/stream.ts'
 import { proofRefusal } from './clamps.ts'
 import { describeOurs } from './sentences.ts'
@@ -99,7 +99,7 @@ function isOffered(proof: Proof, { features, namespaceDialback }: ProofFacts): b
  * Why a proof was not tried. That EXTERNAL is not offered may be the peer's answer to a certificate of ours that it does not trust
  * (XEP-0178 §3).
  */
-export function describeUntried({ proof, code }: Pick<UntriedProof, 'proof' | 'code'>, ours: OwnCertificate): string {
+export function describeUntried({ proof, code }: Pick<UntriedProof, 'proof' | 'code'>, ours: OwnState): string {
   const why = WHY_UNTRIED[code]
   const own = proof === 'sasl-external' ? describeOurs(ours) : undefined
   if (own === undefined) return why
@@ -108,7 +108,7 @@ export function describeUntried({ proof, code }: Pick<UntriedProof, 'proof' | 'c
 }
 
 /** What to say of the proofs when none is left, those too that were tried on the stream and refused: each with its reason. */
-export function describeNoProof(untried: readonly UntriedProof[], refused: readonly Proof[], ours: OwnCertificate): string {
+export function describeNoProof(untried: readonly UntriedProof[], refused: readonly Proof[], ours: OwnState): string {
   const reasons = new Map<Proof, string>(refused.map(proof => [proof, 'it was refused']))
   for (const each of untried) reasons.set(each.proof, describeUntried(each, ours))
   return PROOFS.flatMap(proof => {

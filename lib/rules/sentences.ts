@@ -1,4 +1,6 @@
+import { ownCertificate } from '../model/certificate.ts'
 import type { CertificateProblem, CertificateVerdict, OwnCertificate } from '../model/certificate.ts'
+import type { OwnState } from '../model/policy.ts'
 import { escapeText } from './escape.ts'
 
 /** One problem as a clause that a stranger understands: "expired on 2026-01-01". */
@@ -39,9 +41,15 @@ const OURS: Readonly<Record<OwnCertificate, string | undefined>> = {
   missing: 'we have no certificate of our own'
 }
 
+/** What a verdict on our own certificate makes of it. */
+export function ownState(verdict: CertificateVerdict): OwnState {
+  const ours = ownCertificate(verdict)
+  return ours === 'invalid' ? { ours, oursBecause: describeProblems(verdict) } : { ours }
+}
+
 /** What may be wrong with what we show ourselves; undefined: nothing. */
-export function describeOurs(ours: OwnCertificate): string | undefined {
-  return OURS[ours]
+export function describeOurs({ ours, oursBecause }: OwnState): string | undefined {
+  return oursBecause === undefined ? OURS[ours] : `${OURS[ours] ?? 'our own certificate'}: ${oursBecause}`
 }
 
 const MOST_NAMES = 5

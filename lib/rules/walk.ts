@@ -160,7 +160,7 @@ class Walk {
       if (!lives || this.#record(located, attempt, { lives, proof }).answer !== 'next-proof') throw located
     }
     const why = whyNoProof(wanted, untried, facts.floor, encrypted)
-    throw this.#failed('establish', {}, failure(why, 'establish', describeNoProof(untried, proofs, ours)))
+    throw this.#failed('establish', {}, failure(why, 'establish', describeNoProof(untried, proofs, this.#peer)))
   }
 
   #openStream(attempt: Attempt, encrypted: boolean): MetStream {

@@ -1,7 +1,7 @@
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { Link } from '../model/link.ts'
-import type { Peer } from '../model/policy.ts'
+import type { OwnState, Peer } from '../model/policy.ts'
 import type { PairStatus } from '../model/report.ts'
 import { pinsFor } from '../rules/decide.ts'
 import { judgeStanding } from '../rules/standing.ts'
@@ -47,8 +47,8 @@ async function stillStands(on: PairOnStream, server: LocalServer): Promise<Feder
       stream: 'reset',
       condition: 'not-authorized'
     })
-  const ours = await server.ourCertificate(local).catch(() => 'missing' as const)
-  const peer: Peer = { direction, local, remote, ...(address === undefined ? {} : { address }), purpose: 'stanzas', ours }
+  const own = await server.ourCertificate(local).catch((): OwnState => ({ ours: 'missing' }))
+  const peer: Peer = { direction, local, remote, ...(address === undefined ? {} : { address }), purpose: 'stanzas', ...own }
   const book = server.rulebook()
   const verdict = encrypted ? server.judge.judge(chain, remote, server.clock.now(), pinsFor(book, peer)) : undefined
   return await judgeStanding(book, { peer, status, encrypted, verdict })

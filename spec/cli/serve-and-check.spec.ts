@@ -107,6 +107,11 @@ describe('serve and check, as two processes', () => {
     assert.deepEqual([code, report.level, report.policy.options?.external], [0, 'tls-dialback', false])
   })
 
+  it('says before it dials that its own certificate does not verify', async () => {
+    const { stderr } = await check('served.example', ...credentials('.expired'), '--policy', 'encrypted')
+    assert.match(stderr, /^--cert does not verify here: expired on \d{4}-[^\n]*\n/)
+  })
+
   it('says that nobody was listening for the call back', async () => {
     const where = ['--resolver', `${dns.address}:${dns.port}`, '--allow-private', '--ca', join(folder, 'ca.pem')]
     const { code, stdout } = await run('check', 'served.example', '--from', 'checking.example', ...where)

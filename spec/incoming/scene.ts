@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream'
 import type { LocalServer } from '../../lib/auth/local-server.ts'
 import type { KeyAnswer, KeyRequest } from '../../lib/auth/dialback-receiving.ts'
 import { Reception } from '../../lib/incoming/reception.ts'
-import { ownCertificate } from '../../lib/model/certificate.ts'
 import type { CertificateState } from '../../lib/model/certificate.ts'
 import type { FederationEvents } from '../../lib/model/events.ts'
 import type { LiveLink } from '../../lib/streams/standing.ts'
@@ -15,6 +14,7 @@ import { settingsFrom } from '../../lib/options.ts'
 import type { FederationOptions } from '../../lib/options.ts'
 import { Judge } from '../../lib/pki/judge.ts'
 import { complete } from '../../lib/policy/complete.ts'
+import { ownState } from '../../lib/rules/sentences.ts'
 import { ReversedCarriers } from '../../lib/streams/reversed-carriers.ts'
 import { createAuthority } from '../../lib/testing/certificates.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
@@ -221,7 +221,7 @@ function localServer(
       background.add(work)
       void work.finally(() => background.delete(work))
     },
-    ourCertificate: async local => ownCertificate(judge.judge((await hosted.context(local))?.chain ?? [], local, clock.now(), undefined))
+    ourCertificate: async local => ownState(judge.judge((await hosted.context(local))?.chain ?? [], local, clock.now(), undefined))
   }
 }
 

@@ -71,7 +71,7 @@ const WITHOUT: Readonly<Record<ServerKind, readonly (readonly [meeting: Meeting,
     [
       { variant: 'default', ours: 'expired', options: ['--policy', 'strict'] },
       'The peer does not offer the SASL mechanism: ' +
-        'not SASL EXTERNAL (the peer does not offer it, and our own certificate does not verify), not dialback (policy does not want it).'
+        'not SASL EXTERNAL (the peer does not offer it, and our own certificate does not verify: expired on DATE), not dialback (policy does not want it).'
     ]
   ],
   ejabberd: [
@@ -123,13 +123,17 @@ for (const kind of KINDS)
       it(`names the cause, ${titleOf(meeting)}: ${last}`, async () => {
         const { code, stdout } = await check(kind, meeting)
         assert.equal(code, 1)
-        assert.equal(stdout.trimEnd().split('\n').at(-1), `  There is no link. ${last}`, stdout)
+        assert.equal(undated(stdout.trimEnd()).split('\n').at(-1), `  There is no link. ${last}`, stdout)
         assert.equal(stdout.split('\n')[0], `${ENGINE} → ${DOMAIN[kind]}: none`)
       })
   })
 
 function titleOf({ variant, theirs = 'valid', ours = 'valid', options = [] }: Meeting): string {
   return [variant, `${theirs} there`, `${ours} here`, ...(options.length === 0 ? [] : [options.join(' ')])].join(', ')
+}
+
+function undated(text: string): string {
+  return text.replace(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/gu, 'DATE')
 }
 
 async function check(kind: ServerKind, { variant, theirs = 'valid', ours = 'valid', options = [] }: Meeting): Promise<Run> {

@@ -375,6 +375,11 @@ describe('rules/explain', () => {
     assert.equal(lineOf(absent, 'trusted'), 'absent: the peer does not offer it')
     assert.equal(lineOf(absent, 'self-signed'), 'absent: the peer does not offer it, and our own certificate is self-signed')
     assert.equal(lineOf(absent, 'invalid'), 'absent: the peer does not offer it, and our own certificate does not verify')
+    const because = describeProblems(invalid({ kind: 'wrong-identity', expected: US, presented: ['other.example'] }))
+    assert.match(
+      explain({ ...base, peer: { ...OUTGOING, ours: 'invalid', oursBecause: because }, trace: [absent] }),
+      /and our own certificate does not verify: not valid for verona\.example \(it names other\.example\)$/m
+    )
     const skipped: TraceEntry = { ...absent, outcome: 'skipped', code: 'own-certificate' }
     assert.equal(lineOf(skipped, 'missing'), 'skipped: we have no certificate of our own')
     assert.equal(lineOf({ ...skipped, code: 'policy' }, 'invalid'), 'skipped: policy does not want it')

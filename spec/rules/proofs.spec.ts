@@ -91,23 +91,23 @@ describe('rules/proofs', () => {
   it('says of each proof why it is not left, and what our own certificate has to do with it', () => {
     const facts: ProofFacts = { ...best, features: NO_FEATURES, namespaceDialback: false, hasPassword: false, ours: 'invalid' }
     assert.equal(
-      describeNoProof(untriedProofs(all, facts, first), [], 'invalid'),
-      'not SASL EXTERNAL (the peer does not offer it, and our own certificate does not verify), not dialback (the peer does not offer it)'
+      describeNoProof(untriedProofs(all, facts, first), [], { ours: 'invalid', oursBecause: 'expired on 2026-01-01' }),
+      'not SASL EXTERNAL (the peer does not offer it, and our own certificate does not verify: expired on 2026-01-01), not dialback (the peer does not offer it)'
     )
     const clear: ProofFacts = { ...best, encrypted: false, use: undefined }
     assert.equal(
-      describeNoProof(untriedProofs(['sasl-external'], clear, first), [], 'trusted'),
+      describeNoProof(untriedProofs(['sasl-external'], clear, first), [], { ours: 'trusted' }),
       'not SASL EXTERNAL (the stream is not encrypted), not SASL PLAIN (the stream is not encrypted), not dialback (policy does not want it)'
     )
   })
 
   it('says of a proof that was tried on the stream that it was refused', () => {
     assert.equal(
-      describeNoProof([{ proof: 'sasl-external', outcome: 'absent', code: 'not-offered' }], ['dialback'], 'trusted'),
+      describeNoProof([{ proof: 'sasl-external', outcome: 'absent', code: 'not-offered' }], ['dialback'], { ours: 'trusted' }),
       'not SASL EXTERNAL (the peer does not offer it), not dialback (it was refused)'
     )
     assert.equal(
-      describeNoProof([], ['sasl-external', 'dialback'], 'trusted'),
+      describeNoProof([], ['sasl-external', 'dialback'], { ours: 'trusted' }),
       'not SASL EXTERNAL (it was refused), not dialback (it was refused)'
     )
   })
