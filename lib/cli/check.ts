@@ -44,6 +44,7 @@ export const check = command({
     federation.on('negotiation-started', ({ peer }) => {
       if (peer.direction === 'outgoing' && peer.oursBecause !== undefined) terminal.note(`--cert does not verify here: ${peer.oursBecause}`)
     })
+    if (values.listen === undefined) beforeSilence(federation, () => terminal.note(SILENCE))
     try {
       await federation.start()
       const report = await federation.probe({ sender, target })
@@ -89,6 +90,29 @@ function callsTo(federation: Federation): Calls {
     if (peer.direction === 'incoming') calls.failure ??= error?.message
   })
   return calls
+}
+
+const SILENCE = 'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen.'
+
+/** Tells, before it is waited for, that nothing but dialback is left to try. */
+function beforeSilence(federation: Federation, tell: () => void): void {
+  let isWanted = false
+  // What is not tried is told in one turn, dialback last: behind it the step that takes its time has begun.
+  const look = (): void => {
+    setImmediate(() => {
+      if (isWanted) tell()
+      isWanted = false
+    })
+  }
+  federation.on('negotiation-ended', () => (isWanted = false))
+  federation.on('negotiation-step', ({ peer, entry: { step, outcome, facts } }) => {
+    if (peer.direction !== 'outgoing') return
+    const answered = 'question' in facts ? facts : undefined
+    if (answered?.question === 'proofs') isWanted = answered.answer.split(',').includes('dialback')
+    else if (step === 'dialback') isWanted = false
+    else if (step === 'sasl-external' && (outcome === 'skipped' || outcome === 'absent')) look()
+    else if (answered?.answer === 'next-proof') look()
+  })
 }
 
 /** The stream was ended for another reason than that the call back failed (RFC 6120 §4.9.3.15). */

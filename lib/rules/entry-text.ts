@@ -166,6 +166,15 @@ function isTelling({ question, answer, asked, because }: PolicyFacts, { trace }:
 }
 
 function answered({ answer, asked, by, because }: PolicyFacts): string {
+  if (by === 'clamp') return clamped(answer, asked, because)
   const instead = asked === undefined ? '' : ` instead of ${asked === '' ? 'nothing' : asked}`
   return `${by}: ${answer === '' ? 'nothing' : answer}${instead}${because === undefined ? '' : ` (${because})`}`
+}
+
+/** What no policy can have, or has answered: the reader knows of no clamps. */
+function clamped(answer: string, asked: string | undefined, because: string | undefined): string {
+  const left = answer.split(',')
+  const lost = asked?.split(',').filter(each => !left.includes(each)) ?? []
+  const ruledOut = lost.length === 0 ? '' : `; ${lost.join(', ')} ${lost.length > 1 ? 'are' : 'is'} ruled out whatever policy says`
+  return `${answer === '' ? 'nothing' : answer}${ruledOut}${because === undefined ? '' : ` (${because})`}`
 }

@@ -114,9 +114,18 @@ describe('serve and check, as two processes', () => {
 
   it('says that nobody was listening for the call back', async () => {
     const where = ['--resolver', `${dns.address}:${dns.port}`, '--allow-private', '--ca', join(folder, 'ca.pem')]
-    const { code, stdout } = await run('check', 'served.example', '--from', 'checking.example', ...where)
+    const { code, stdout, stderr } = await run('check', 'served.example', '--from', 'checking.example', ...where)
     assert.equal(code, 1)
+    assert.equal(stderr, 'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen.\n')
     assert.match(stdout, /Nobody was listening for the call back of dialback here: see --listen\.\n$/)
+  })
+
+  it('does not speak of dialback where a certificate is enough, or where dialback is not wanted', async () => {
+    const where = ['--resolver', `${dns.address}:${dns.port}`, '--allow-private', '--ca', join(folder, 'ca.pem')]
+    for (const more of [credentials(), ['--policy', 'strict']]) {
+      const { stderr } = await run('check', 'served.example', '--from', 'checking.example', ...where, ...more)
+      assert.equal(stderr, '')
+    }
   })
 
   it('says that nobody called back, where DNS leads elsewhere', async () => {
