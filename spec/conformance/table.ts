@@ -10,7 +10,7 @@ export interface Statement {
   readonly section: string
   readonly statement: string
   readonly state: State
-  /** Why not, for a deviation or a plan. */
+  /** Why not, for a deviation or a plan; for what is covered, at what size it is, where the protocol names a larger one. */
   readonly reason?: string
 }
 
