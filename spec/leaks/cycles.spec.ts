@@ -2,13 +2,22 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { AbortsReport } from './aborts.ts'
 import type { CyclesReport } from './cycles.ts'
 
-const program = fileURLToPath(new URL('cycles.ts', import.meta.url))
+/** What a program of this folder says in the end; their own kind wrote it. */
+async function said(program: 'cycles.ts' | 'aborts.ts', ...words: readonly string[]): Promise<unknown> {
+  const file = fileURLToPath(new URL(program, import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--import', 'tsx', file, ...words])
+  return JSON.parse(stdout)
+}
 
 async function cycles(kind: 'network' | 'sockets', count: number, leak = ''): Promise<CyclesReport> {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--import', 'tsx', program, kind, `${count}`, leak])
-  return JSON.parse(stdout) as CyclesReport // its own kind wrote it
+  return (await said('cycles.ts', kind, `${count}`, leak)) as CyclesReport
+}
+
+async function aborts(atEachStage: number, leak = ''): Promise<AbortsReport> {
+  return (await said('aborts.ts', `${atEachStage}`, leak)) as AbortsReport
 }
 
 /** Bytes that each cycle leaves, by the line of least squares through the second half: caches fill in the first. */
@@ -49,5 +58,30 @@ describe('engines that come and go', function () {
   it('would be found out if they left their engines behind', async () => {
     const { heap } = await running.leaking
     assert.ok(slope(heap, 300) > 6_000, heap.join(' '))
+  })
+})
+
+describe('connections that come and break off', function () {
+  this.timeout(600_000)
+  const STAGES = 9
+  let running: readonly [Promise<AbortsReport>, Promise<AbortsReport>]
+
+  before(() => {
+    running = [aborts(1_000), aborts(50, 'leak')]
+    for (const each of running) each.catch(() => undefined)
+  })
+
+  it('[SEC-MEM-a] leave no memory, no timer and no connection, a thousand times at each of nine stages', async () => {
+    const report = await running[0]
+    // The first round warms up. Who sends a key is asked about as well, and two stages come as far as a link.
+    assert.deepEqual([report.heard, report.authenticated], [1_100 * (STAGES + 1), 1_100 * 2])
+    assert.deepEqual([report.timersLeft, report.connectionsLeft, report.rejections], [0, 0, []])
+    const each = slope(report.heap, 1_000 * STAGES)
+    assert.ok(each < 400, `a connection leaves ${Math.round(each)} bytes: ${report.heap.join(' ')}`)
+  })
+
+  it('would be found out if they left something behind', async () => {
+    const { heap } = await running[1]
+    assert.ok(slope(heap, 50 * STAGES) > 4_000, heap.join(' '))
   })
 })
