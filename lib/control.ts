@@ -18,13 +18,15 @@ export class Control {
   readonly #server: AssembledServer
   readonly #router: Router
   readonly #links: ReadonlySet<LiveLink>
+  readonly #stopped: AbortSignal
   /** Those that are being reset. */
   readonly #fallen = new WeakSet<LiveLink>()
 
-  constructor(server: AssembledServer, router: Router, links: ReadonlySet<LiveLink>) {
+  constructor(server: AssembledServer, router: Router, links: ReadonlySet<LiveLink>, stopped: AbortSignal) {
     this.#server = server
     this.#router = router
     this.#links = links
+    this.#stopped = stopped
   }
 
   setPolicy(policy: Policy | undefined): Promise<void> {
@@ -92,8 +94,8 @@ export class Control {
     const { observer } = this.#server
     for (;;) {
       const { epoch } = this.#server
-      const error = await firstFallen(link.standing(), this.#server)
-      if (!this.#links.has(link) || this.#fallen.has(link)) return
+      const error = await firstFallen(link.standing(), this.#server, this.#stopped)
+      if (this.#stopped.aborted || !this.#links.has(link) || this.#fallen.has(link)) return
       if (epoch !== this.#server.epoch) continue
       if (error === undefined) return
       this.#fallen.add(link)

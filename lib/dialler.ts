@@ -19,7 +19,6 @@ import type { LostStream } from './streams/lost-stream.ts'
 import { connectionOf } from './rules/multiplexing.ts'
 import { underSettingsOfNow } from './streams/standing.ts'
 import type { LiveLink, PairOnStream } from './streams/standing.ts'
-import { Deadline } from './transport/deadline.ts'
 
 /** So often a negotiation begins anew because settings have changed while it went on. */
 const MOST_TRIES = 3
@@ -90,7 +89,7 @@ export class Dialler {
     const on = onStream({ evidence, reversed }, { encrypted: true, chain, address: connection?.address })
     const taken: Carrier[] = []
     try {
-      const fallen = await this.#underSettingsOfNow(on, epoch, () => {
+      const fallen = await underSettingsOfNow(on, epoch, this.#server, this.#stopped, () => {
         if (!carrier.usable) return
         observer.emit('pair-authenticated', { link: carrier.link, pair: stream.add(evidence, reversed) })
         if (reversed !== undefined) observer.emit('pair-authenticated', { link: carrier.link, pair: statusOf(reversed) })
@@ -115,7 +114,7 @@ export class Dialler {
       chain: tls?.secured.chain ?? [],
       address: connectionOf(report)?.address
     })
-    const fallen = await this.#underSettingsOfNow(on, epoch, () => {
+    const fallen = await underSettingsOfNow(on, epoch, this.#server, this.#stopped, () => {
       const link = new OutgoingLink(createId(), established, { report, lost, server: this.#server, parts: this.#parts() })
       this.#keep(link)
       links.push(link)
@@ -125,22 +124,6 @@ export class Dialler {
     const error = fallen ?? new FederationError('S2S_STOPPED', { pair: established.evidence.pair })
     this.#server.background(stream.end(error))
     return error
-  }
-
-  /** A policy that does not answer is waited for no longer than a step may take, and not at all by an engine that stops. */
-  async #underSettingsOfNow(on: readonly PairOnStream[], epoch: number, accept: () => void): Promise<FederationError | undefined> {
-    const { clock, timeouts } = this.#server
-    const deadline = new Deadline(clock, timeouts.step, 'judging by the settings of now', this.#stopped)
-    const acceptInTime = (): void => {
-      if (!deadline.signal.aborted) accept()
-    }
-    try {
-      return await deadline.race(underSettingsOfNow(on, epoch, this.#server, acceptInTime))
-    } catch (error) {
-      return FederationError.from(error)
-    } finally {
-      deadline.cancel()
-    }
   }
 
   #keep(link: OutgoingLink): void {

@@ -86,7 +86,7 @@ export class Engine implements Federation {
       carriers: this.#router.carriers
     })
     this.#pings = new Pings(this.#server, stanza => this.#router.send(stanza))
-    this.#control = new Control(this.#server, this.#router, this.#links)
+    this.#control = new Control(this.#server, this.#router, this.#links, this.#stopped.signal)
   }
 
   start(): Promise<void> {

@@ -153,7 +153,7 @@ describe('settings at run time', () => {
     await peer.expectNothing()
     isEndless.now = false
     await world.clock.advance(1)
-    await peer.expectStreamError('connection-timeout')
+    await peer.expectStreamError('reset')
     peer.close()
     await peer.expectEnd()
     assert.equal((await world.run(sent)).code, 'S2S_POLICY')

@@ -15,6 +15,7 @@ import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
 import { underSettingsOfNow } from '../streams/standing.ts'
+import { Deadline } from '../transport/deadline.ts'
 import { readLimits } from '../xml/features.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_LIMITS, NS_SM } from '../xml/namespaces.ts'
@@ -68,8 +69,23 @@ export class ReversedPairs {
     })
   }
 
-  /** Asks whether the pair of the opposite flow may be sent here, and offers it to its route if so. Never rejects. */
+  /**
+   * Asks whether the pair of the opposite flow may be sent here, and offers it to its route if so. A policy that does not answer has
+   * not let it. Never rejects.
+   */
   async add(evidence: Evidence, open: OpenStream, link: Link): Promise<void> {
+    const { server, signal, trace } = this.#n
+    const deadline = new Deadline(server.clock, server.timeouts.step, 'policy for the opposite flow', signal)
+    try {
+      await deadline.race(this.#judge(evidence, open, link, deadline.signal))
+    } catch {
+      if (!signal.aborted) trace.enterBidi({ pair: reversed(evidence.pair) }, 'policy')
+    } finally {
+      deadline.cancel()
+    }
+  }
+
+  async #judge(evidence: Evidence, open: OpenStream, link: Link, signal: AbortSignal): Promise<void> {
     const n = this.#n
     const pair = reversed(evidence.pair)
     const { epoch } = n.server
@@ -77,7 +93,7 @@ export class ReversedPairs {
     const { ours } = await n.peerOf(pair.sender, pair.target)
     const peer: Peer = { direction: 'outgoing', local: pair.sender, remote: pair.target, purpose: 'stanzas', ours }
     const admission = await askAdmit(book, peer)
-    if (n.signal.aborted || n.isLeaving) return
+    if (signal.aborted || n.isLeaving) return
     const verdict = n.server.judge.judge(open.tls?.chain ?? [], pair.target, n.server.clock.now(), pinsFor(book, peer))
     const peerIdentity = identityBy({ verdict, use: 'authenticate' })
     const refusal =
@@ -87,10 +103,10 @@ export class ReversedPairs {
       return
     }
     const status = statusOf(reversedEvidence(evidence, peerIdentity))
-    const fallen = await underSettingsOfNow([onStream(status, open, n)], epoch, n.server, () => {
-      if (!n.signal.aborted && !n.isLeaving) this.#let(status, link)
+    const fallen = await underSettingsOfNow([onStream(status, open, n)], epoch, n.server, signal, () => {
+      if (!n.isLeaving) this.#let(status, link)
     })
-    if (fallen !== undefined) n.trace.enterBidi({ pair }, 'policy')
+    if (fallen !== undefined) throw fallen
   }
 
   #refusal(reversal: Reversal, proof: Proof): string | undefined {

@@ -20,7 +20,7 @@ export function authenticate(
   n: IncomingNegotiation,
   isOver: () => boolean = () => false
 ): Promise<FederationError | undefined> {
-  return underSettingsOfNow([onStream(statusOf(evidence), open, n)], open.epoch, n.server, () => {
+  return underSettingsOfNow([onStream(statusOf(evidence), open, n)], open.epoch, n.server, n.signal, () => {
     if (!isOver()) n.authenticated.add(evidence, open)
   })
 }

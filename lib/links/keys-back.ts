@@ -97,7 +97,7 @@ export class KeysBack implements KeyStream {
     const { server } = this.parts
     const pair = statusOf(evidence)
     const on = { status: pair, encrypted: true, chain, ...(address === undefined ? {} : { address }) }
-    return underSettingsOfNow([on], BEFORE_ALL, server, () => {
+    return underSettingsOfNow([on], BEFORE_ALL, server, this.signal, () => {
       if (this.isOver()) return
       this.#flow.add(evidence)
       server.observer.emit('pair-authenticated', { link, pair })

@@ -412,9 +412,17 @@ export const mutations: readonly Mutation[] = [
     rule: 'a pair that settings forbid by now joins no stream',
     id: 'XEP0288-2.2-d',
     file: 'lib/streams/standing.ts',
-    find: 'if (error !== undefined) return error\n  }\n  accept()',
-    replace: 'void error\n  }\n  accept()',
+    find: 'if (error !== undefined) return error\n  }\n  if (signal.aborted)',
+    replace: 'void error\n  }\n  if (signal.aborted)',
     specs: ['spec/links/multiplexing.spec.ts']
+  },
+  {
+    rule: 'a pair that policy does not judge does not stand',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/streams/standing.ts',
+    find: 'return signal.aborted ? abortReason(signal) : unjudged(FederationError.from(thrown), [...unanswered][0]?.status.pair)',
+    replace: 'unjudged(FederationError.from(thrown), [...unanswered][0]?.status.pair)\n    return undefined',
+    specs: ['spec/federation-unanswered.spec.ts']
   },
   {
     rule: 'an engine that is being stopped authenticates nobody',
