@@ -11,11 +11,11 @@ import type { FederationEvents } from './model/events.ts'
 import type { Link } from './model/link.ts'
 import type { Credentials, Listener } from './model/plugs.ts'
 import type { Guard, Policy } from './model/policy.ts'
-import type { PairStatus, Report } from './model/report.ts'
+import type { Report } from './model/report.ts'
 import type { RouteStatus } from './model/route.ts'
 import type { Trust } from './model/settings.ts'
 import type { Delivery, Stanza } from './model/stanza.ts'
-import { isThenable } from './model/thenable.ts'
+import { learner } from './observe/learn.ts'
 import { Listeners } from './observe/listeners.ts'
 import { Observer } from './observe/observer.ts'
 import { Control } from './control.ts'
@@ -66,9 +66,10 @@ export class Engine implements Federation {
       ...(options.metrics === undefined ? {} : { metrics: options.metrics })
     })
     this.#server = createLocalServer(options, this.#settings, observer)
-    this.on('pair-authenticated', ({ pair }) => {
-      for (const guard of this.#server.rulebook().guards) teach(guard, pair, observer)
-    })
+    this.on(
+      'pair-authenticated',
+      learner(() => this.#server.rulebook().guards, observer)
+    )
     this.#dialler = new Dialler(this.#server, this.#links, this.#stopped.signal, () => this.#reception.parts)
     this.#router = new Router(this.#server, (pair, lost) => this.#dialler.dial(pair, lost))
     this.#verifications = new Verifications(this.#server)
@@ -276,19 +277,6 @@ export class Engine implements Federation {
 
   #mustRun(): void {
     if (this.#ending !== undefined) throw new FederationError('S2S_STOPPED')
-  }
-}
-
-/** A guard that fails keeps no other from learning. */
-function teach(guard: Guard, pair: PairStatus, observer: Observer): void {
-  const failed = (cause: unknown): void => {
-    observer.warn(new FederationError('S2S_INTERNAL', { detail: `the guard ${guard.name} failed to learn`, cause }))
-  }
-  try {
-    const learned: unknown = guard.learn?.(pair)
-    if (isThenable(learned)) Promise.resolve(learned).catch(failed)
-  } catch (cause) {
-    failed(cause)
   }
 }
 

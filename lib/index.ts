@@ -8,7 +8,7 @@ export type { ApplicationCondition, ErrorCode, ErrorDetails, ErrorRow, Fault, St
 export { domain } from './model/domain.ts'
 export type { Domain, DomainPair } from './model/domain.ts'
 export type { Address } from './model/address.ts'
-export type { CertificateProblem, CertificateState, CertificateVerdict, OwnCertificate } from './model/certificate.ts'
+export type { CertificateProblem, CertificateState, CertificateVerdict, OwnCertificate, SeenCertificate } from './model/certificate.ts'
 export type { Endpoint } from './model/endpoint.ts'
 export type { FederationEvents } from './model/events.ts'
 export type { CertificateUse, Direction, Proof, SecurityLevel } from './model/level.ts'

@@ -31,6 +31,15 @@ export interface CertificateVerdict {
   readonly notAfter: string | undefined
 }
 
+/** What is remembered of a certificate that a domain was authenticated with. */
+export interface SeenCertificate {
+  /** SHA-256 of the certificate's DER and of its SubjectPublicKeyInfo, lower-case hex: a renewal may keep the key. */
+  readonly fingerprint256: string
+  readonly spki256: string
+  /** The earliest end of validity along its path, ISO 8601. */
+  readonly notAfter: string | undefined
+}
+
 /** Our own certificate for a domain, by the same judge. */
 export type OwnCertificate = 'trusted' | 'self-signed' | 'invalid' | 'missing'
 

@@ -1,5 +1,6 @@
 import type { Element } from 'ltx'
 import type { FederationError } from '../errors.ts'
+import type { SeenCertificate } from './certificate.ts'
 import type { SecurityLevel } from './level.ts'
 import type { Link } from './link.ts'
 import type { Peer } from './policy.ts'
@@ -28,6 +29,11 @@ export interface FederationEvents {
   /** A link ends because one of its pairs may not go on under the settings of now. */
   'link-reset': { readonly link: Link; readonly error: FederationError }
   'pair-authenticated': { readonly link: Link; readonly pair: PairStatus }
+  /**
+   * A domain was authenticated with another certificate (`link.certificate`) than any of those before, of which `before` is the
+   * last. Mostly it was renewed. It refuses nothing; a `pin` does.
+   */
+  'certificate-changed': { readonly link: Link; readonly pair: PairStatus; readonly before: SeenCertificate }
   'stanza-bounced': { readonly stanza: Element | Stanza; readonly error: FederationError }
   warning: { readonly error: FederationError }
 }

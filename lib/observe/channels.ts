@@ -10,6 +10,7 @@ export const CHANNELS = {
   'link-established': 's2s:link:open',
   'link-closed': 's2s:link:close',
   'pair-authenticated': 's2s:link:pair',
+  'certificate-changed': 's2s:link:certificate',
   'link-reset': 's2s:link:reset',
   'route-changed': 's2s:route',
   'settings-changed': 's2s:settings',

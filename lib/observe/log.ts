@@ -39,6 +39,12 @@ const LINES: Lines = {
     if (pair.level === 'plain-dialback') logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
     else logger.info(fields, 'pair authenticated')
   },
+  'certificate-changed': (logger, { link, pair, before }) => {
+    const { fingerprint256 = '', spki256 } = link.certificate ?? {}
+    const key = spki256 === before.spki256 ? 'same' : 'new'
+    const fields = { link: link.id, direction: link.direction, ...pair.pair, fingerprint256, before: before.fingerprint256, key }
+    logger.info(fields, 'certificate changed')
+  },
   'route-changed': (logger, { route }) => {
     const { pair, state, stanzas, bytes, reason } = route
     logger.debug({ ...pair, state, stanzas, bytes, ...(reason === undefined ? {} : { reason: reason.message }) }, 'route changed')

@@ -385,9 +385,17 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/stanzas.spec.ts']
   },
   {
+    rule: 'a domain that comes with another certificate than before is told of',
+    id: 'SEC-PIN-a',
+    file: 'lib/observe/certificates-seen.ts',
+    find: 'return known.at(-1)',
+    replace: 'return undefined',
+    specs: ['spec/observe/certificates-seen.spec.ts']
+  },
+  {
     rule: 'a guard that fails keeps no other from learning',
     id: 'SEC-DOWN-a',
-    file: 'lib/engine.ts',
+    file: 'lib/observe/learn.ts',
     find: 'failed(cause)\n  }',
     replace: 'throw cause\n  }',
     specs: ['spec/policy/guards-engine.spec.ts']

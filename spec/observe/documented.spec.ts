@@ -72,6 +72,7 @@ const SAMPLES: { readonly [E in Event]: readonly FederationEvents[E][] } = {
     { link, pair: statusOf('tls-dialback') },
     { link, pair: statusOf('plain-dialback') }
   ],
+  'certificate-changed': [{ link, pair: statusOf('tls-dialback'), before: { fingerprint256: 'ab', spki256: 'cd', notAfter: undefined } }],
   'link-reset': [{ link, error }],
   'link-closed': [{ link, error }],
   'route-changed': [
