@@ -175,12 +175,13 @@ export class Route {
       if (barren !== undefined) throw barren
       const lost = this.#lost
       const carrier = await this.#dial(this.pair, lost)
-      this.#flight = undefined
       this.#lost = undefined
+      // Whoever is told of a stanza that is given up may send another, which has its place behind all that waits here.
       lost?.giveUp()
-      this.#retry.come()
       this.#carrier = carrier
       this.#hasCarried = false
+      this.#flight = undefined
+      this.#retry.come()
       this.#announce()
       this.#pump(carrier)
       void carrier.closed.then(error => this.#afterClose(carrier, error))

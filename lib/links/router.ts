@@ -37,8 +37,16 @@ export class Router {
       patience: server.timeouts.negotiation,
       clock: server.clock
     })
-    this.#dial = async (pair, lost) =>
-      this.#given(pair, lost) ?? (await this.#turnstile.pass(async () => this.#given(pair, lost) ?? (await dial(pair, lost))))
+    this.#dial = async (pair, lost) => {
+      try {
+        return this.#given(pair, lost) ?? (await this.#turnstile.pass(async () => this.#given(pair, lost) ?? (await dial(pair, lost))))
+      } catch (error) {
+        // A peer that cannot be called may have called meanwhile.
+        const given = this.carriers.find(pair)
+        if (given === undefined) throw error
+        return given
+      }
+    }
   }
 
   /** Ends exactly once: how the stanza left, or why it did not. Not awaiting it ends no process. */

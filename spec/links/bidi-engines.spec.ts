@@ -55,6 +55,22 @@ describe('a bidirectional stream between two engines', () => {
     assert.equal(world.network.wires.length, 1)
   })
 
+  it('is what a pair goes on with when its own dial has failed, and nothing bounces', async () => {
+    const [a, b] = [await engine(A), await engine(B)]
+    world.network.zone.server(A, { addresses: ['192.0.2.250'] })
+    world.network.blackHole('192.0.2.250')
+    const early = b.send(message(B, A, '1'))
+    await world.clock.advance(2_000)
+    await world.run(a.connect(THERE))
+    const late = b.send(message(B, A, '2'))
+    assert.deepEqual(await world.run(Promise.all([early, late])), ['acknowledged', 'acknowledged'])
+    assert.deepEqual(heard[A], ['1', '2'])
+    assert.deepEqual(
+      b.routes().map(({ pair, state }) => [pair.target, state]),
+      [[A, 'send']]
+    )
+  })
+
   it('[XEP0288-2.2-b] is not what a pair goes on with whose own stream was lost: that is resumed first', async () => {
     let release: () => void = () => undefined
     const busy = new Promise<void>(resolve => (release = resolve))

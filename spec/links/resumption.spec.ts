@@ -128,6 +128,22 @@ describe('resumption of an outgoing stream', () => {
     third.close()
   })
 
+  it('[RFC6120-10.1-a] is no reason for a second link when a listener sends again what is given up: that goes behind all that waits', async () => {
+    const { peer, sent } = await busy(['1'])
+    engine.on('stanza-bounced', () => {
+      void send('again')
+    })
+    peer.reset()
+    await world.clock.settle()
+    void send('2')
+    const next = await authenticated('')
+    await expectMessages(next, '2', 'again')
+    assert.deepEqual(await endsOf(sent), ['S2S_IN_DOUBT'])
+    await next.expectNothing()
+    assert.deepEqual([engine.links().length, world.network.wires.length], [1, 1])
+    next.close()
+  })
+
   const ENDS: Readonly<Record<string, (peer: ScriptedPeer) => unknown>> = {
     'the peer closes the stream': peer => peer.close(),
     'the peer ends the stream with reset': peer => peer.sendStreamError('reset'),
