@@ -194,6 +194,19 @@ describe('a policy that does not answer when settings have changed', () => {
     })
   })
 
+  it('[XEP0288-2.2-b] ends a stream that goes both ways also where it is silent about what is sent back', async () => {
+    const a = await world.engine('a.example')
+    const b = await world.engine('b.example', { timeouts })
+    await world.run(a.connect(PAIR))
+    await world.clock.settle()
+    const resets: string[] = []
+    b.on('link-reset', ({ error }) => resets.push(`${error.code} ${error.pair?.sender}`))
+    const change = await changing(b.setGuards([guard(({ direction }) => (direction === 'outgoing' ? endless : undefined))]))
+    await world.clock.advance(STEP)
+    await world.clock.settle()
+    assert.deepEqual([change.isOver, resets, b.links()], [true, ['S2S_TIMEOUT b.example'], []])
+  })
+
   it('[XEP0288-2.2-b] lets nothing flow back on a stream, and keeps no engine from stopping', async () => {
     const a = await world.engine('a.example')
     const b = await world.engine('b.example', {
