@@ -46,6 +46,12 @@ export const DEFAULT_LIMITS: Limits = {
   /** A pair's burst while its link is being negotiated. */
   queuedStanzas: 1_000,
   queuedBytes: 8_388_608,
+  /** About 2 kB each beside its bytes: 256 MB at the most. */
+  totalQueuedStanzas: 131_072,
+  /** Thirty-two full queues: no more than that again. */
+  totalQueuedBytes: 268_435_456,
+  /** About 3 kB each while it bounces, 8 kB while it is dialled: 256 MB at the most. Large servers talk to some thousands of domains. */
+  routes: 32_768,
   /** Over 100 ms of network these are 10,000 stanzas a second; with a dead link as many are in doubt. */
   unackedStanzas: 1_000,
   unackedBytes: 8_388_608,

@@ -6,6 +6,17 @@ export function queueFull(pair: DomainPair, stanzas: number, bytes: number): Fed
   return new FederationError('S2S_QUEUE_FULL', { pair, detail: `${stanzas} stanzas of ${bytes} bytes are waiting` })
 }
 
+/** Every pair together has more waiting than may. */
+export function queuesFull(pair: DomainPair, stanzas: number, bytes: number): FederationError {
+  const detail = `${stanzas} stanzas of ${bytes} bytes are waiting for all pairs together (limits.totalQueuedStanzas, limits.totalQueuedBytes)`
+  return new FederationError('S2S_QUEUE_FULL', { pair, detail })
+}
+
+/** Each of so many pairs has a link or something waiting. */
+export function tooManyRoutes(pair: DomainPair, most: number): FederationError {
+  return new FederationError('S2S_LIMIT', { pair, detail: `${most} pairs are in use (limits.routes)` })
+}
+
 /** There will never be room for it. */
 export function tooLargeToWait(pair: DomainPair, size: number, most: number): FederationError {
   return new FederationError('S2S_TOO_LARGE', { pair, detail: `${size} bytes, and the queue of a pair takes ${most} (limits.queuedBytes)` })

@@ -1,13 +1,14 @@
 import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
-import type { Timer } from '../model/plugs.ts'
 import type { RouteState, RouteStatus } from '../model/route.ts'
 import { dependsOnSettings } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
-import { queueFull, tooLargeForPeer, tooLargeToWait, waitedTooLong } from './refusals.ts'
+import type { Backlog } from './backlog.ts'
+import { Queue } from './queue.ts'
+import { tooLargeForPeer } from './refusals.ts'
 import { RetryTime } from './retry-time.ts'
 
 /** So many links in a row may break before a stream that was lost is resumed on one. */
@@ -24,8 +25,7 @@ export class Route {
   readonly pair: DomainPair
   readonly #server: LocalServer
   readonly #dial: Dial
-  #queue: Consignment[] = []
-  #queuedBytes = 0
+  readonly #queue: Queue
   #carrier: Carrier | undefined
   /** Whether anything got through on the carrier. */
   #hasCarried = false
@@ -34,7 +34,6 @@ export class Route {
   #announced: RouteState | undefined
   /** The carrier that takes no more for the moment. */
   #full: Carrier | undefined
-  #ageing: Timer | undefined
   #returned: Consignment[] = []
   /** The pair's last stream, to be resumed by the next link: what it holds comes before everything that waits. */
   #lost: LostStream | undefined
@@ -44,10 +43,11 @@ export class Route {
   #barren: FederationError | undefined
   readonly #onEmpty: (() => void)[] = []
 
-  constructor(pair: DomainPair, server: LocalServer, dial: Dial) {
+  constructor(pair: DomainPair, server: LocalServer, dial: Dial, backlog: Backlog) {
     this.pair = pair
     this.#server = server
     this.#dial = dial
+    this.#queue = new Queue(pair, server, backlog, () => this.#tellEmpty())
     this.#retry = new RetryTime(server, () => this.#announce())
   }
 
@@ -56,9 +56,10 @@ export class Route {
     return this.#flight === undefined && this.#retry.reason !== undefined ? 'bounce' : 'queue'
   }
 
-  /** Whether anything would be lost by forgetting the route. */
-  get isIdle(): boolean {
-    return !this.#isWaiting && this.#flight === undefined && this.#carrier === undefined && this.#retry.reason === undefined
+  /** Until when all that is remembered is that the pair bounces; 0: nothing would be lost by forgetting it; undefined: it is in use. */
+  get restsUntil(): number | undefined {
+    if (this.#isWaiting || this.#flight !== undefined || this.#carrier !== undefined) return undefined
+    return this.#retry.reason === undefined ? 0 : this.#retry.until
   }
 
   /** What it looks like now. */
@@ -67,7 +68,7 @@ export class Route {
     const { until, reason } = this.#retry
     const bounced = state === 'bounce' && reason !== undefined ? { until, reason } : {}
     const link = this.#carrier?.usable === true ? { link: this.#carrier.link.id } : {}
-    return { pair, state, stanzas: this.#queue.length, bytes: this.#queuedBytes, ...link, ...bounced }
+    return { pair, state, stanzas: this.#queue.length, bytes: this.#queue.bytes, ...link, ...bounced }
   }
 
   /** Forgets the retry time: the next stanza has the pair negotiated. */
@@ -85,15 +86,11 @@ export class Route {
 
   /** Takes a stanza in order, or fails it at once: the queue is full, or the pair is bounced. */
   send(consignment: Consignment): void {
-    const { queuedStanzas, queuedBytes } = this.#server.limits
     const { reason } = this.#retry
     if (this.state === 'bounce' && reason !== undefined) return consignment.failed(reason)
-    if (consignment.size > queuedBytes) return consignment.failed(tooLargeToWait(this.pair, consignment.size, queuedBytes))
-    if (this.#queue.length >= queuedStanzas || this.#queuedBytes + consignment.size > queuedBytes)
-      return consignment.failed(queueFull(this.pair, this.#queue.length, this.#queuedBytes))
+    const refusal = this.#queue.refusal(consignment.size, this.#isFlowing)
+    if (refusal !== undefined) return consignment.failed(refusal)
     this.#queue.push(consignment)
-    this.#queuedBytes += consignment.size
-    this.#watchAge(consignment)
     this.#goOn()
   }
 
@@ -121,10 +118,7 @@ export class Route {
   clear(error: FederationError): void {
     this.#lost?.giveUp(error)
     this.#takeBack()
-    const queue = this.#queue
-    this.#queue = []
-    this.#queuedBytes = 0
-    for (const each of queue) each.failed(error)
+    this.#queue.clear(error)
     this.#tellEmpty()
   }
 
@@ -138,31 +132,13 @@ export class Route {
     return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost?.isHeld === true
   }
 
-  /** One timer for the oldest, not one for each. */
-  #watchAge(oldest: Consignment): void {
-    if (this.#ageing !== undefined) return
-    const { clock, timeouts } = this.#server
-    this.#ageing = clock.setTimeout(() => this.#dropOld(), Math.max(0, oldest.since + timeouts.queue - clock.now()))
-  }
-
-  #dropOld(): void {
-    this.#ageing = undefined
-    const { clock, timeouts } = this.#server
-    const young = this.#queue.findIndex(each => each.since + timeouts.queue > clock.now())
-    const old = this.#queue.splice(0, young < 0 ? this.#queue.length : young)
-    const error = waitedTooLong(this.pair, timeouts.queue)
-    for (const each of old) {
-      this.#queuedBytes -= each.size
-      each.failed(error)
-    }
-    const [next] = this.#queue
-    if (next === undefined) this.#tellEmpty()
-    else this.#watchAge(next)
+  /** Whether the link takes more at once. */
+  get #isFlowing(): boolean {
+    return this.#carrier?.usable === true && !this.#carrier.full
   }
 
   #tellEmpty(): void {
-    this.#ageing?.cancel()
-    this.#ageing = undefined
+    this.#queue.rest()
     for (const tell of this.#onEmpty.splice(0)) tell()
   }
 
@@ -246,7 +222,6 @@ export class Route {
       }
       const next = this.#queue.shift()
       if (next === undefined) return
-      this.#queuedBytes -= next.size
       if (next.size > (carrier.maxBytes ?? Infinity)) next.failed(tooLargeForPeer(this.pair, next.size, carrier.maxBytes ?? 0))
       else carrier.send(next, this.#ended)
     }
@@ -278,13 +253,7 @@ export class Route {
     })
   }
 
-  /** What came back goes before what was queued since, in the order in which all of it was sent. */
   #takeBack(): void {
-    if (this.#returned.length === 0) return
-    for (const each of this.#returned) this.#queuedBytes += each.size
-    this.#queue = [...this.#returned, ...this.#queue].sort((a, b) => a.number - b.number)
-    this.#returned = []
-    const [oldest] = this.#queue
-    if (oldest !== undefined) this.#watchAge(oldest)
+    if (this.#returned.length > 0) this.#queue.takeBack(this.#returned.splice(0))
   }
 }

@@ -8,13 +8,18 @@ import type { Delivery, Stanza } from '../model/stanza.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
 import { ReversedCarriers } from '../streams/reversed-carriers.ts'
+import { Backlog } from './backlog.ts'
 import { outboundStanza } from './outbound-stanza.ts'
 import type { OutboundStanza } from './outbound-stanza.ts'
+import { tooManyRoutes } from './refusals.ts'
 import { Route } from './route.ts'
 import type { Dial } from './route.ts'
 import { Turnstile } from './turnstile.ts'
 
 const ROUTES_BEFORE_SWEEP = 1024
+
+/** So many routes are looked at to make room for one: with one after the other in turn it costs the same however many there are. */
+const LOOKED_AT = 16
 
 /** Finds the route of each stanza. A route is made on first use and forgotten when nothing would be lost by it. */
 export class Router {
@@ -24,12 +29,14 @@ export class Router {
   /** What peers have let flow back on their streams (XEP-0288): used instead of dialling. */
   readonly carriers = new ReversedCarriers(pair => this.#routes.get(pairKey(pair))?.unblock())
   readonly #routes = new Map<string, Route>()
+  readonly #backlog: Backlog
   #sent = 0
   #sweepAt = ROUTES_BEFORE_SWEEP
   #stopped: FederationError | undefined
 
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
+    this.#backlog = new Backlog(server.limits)
     this.#turnstile = new Turnstile({
       what: 'negotiations',
       most: server.limits.negotiations,
@@ -136,13 +143,37 @@ export class Router {
     const known = this.#routes.get(key)
     if (known !== undefined) return known
     if (this.#routes.size >= this.#sweepAt) this.#sweep()
-    const route = new Route(pair, this.#server, this.#dial)
+    if (this.#routes.size >= this.#server.limits.routes) this.#makeRoom(pair)
+    const route = new Route(pair, this.#server, this.#dial, this.#backlog)
     this.#routes.set(key, route)
     return route
   }
 
+  /**
+   * One that nothing would be lost by goes first; else, of some, the one whose retry time comes next, which is dialled too early then: no
+   * more often than `limits.dialsPerSecond`, and that is less than a domain that cannot be reached at all. None with a link, and none that
+   * anything waits for.
+   */
+  #makeRoom(pair: DomainPair): void {
+    let next: { readonly key: string; readonly route: Route; readonly until: number } | undefined
+    let left = LOOKED_AT
+    for (const [key, route] of this.#routes) {
+      const until = route.restsUntil
+      this.#routes.delete(key)
+      if (until === 0) return
+      // Those that were looked at are looked at last the next time.
+      this.#routes.set(key, route)
+      if (until !== undefined && until < (next?.until ?? Infinity)) next = { key, route, until }
+      left -= 1
+      if (left === 0) break
+    }
+    if (next === undefined) throw tooManyRoutes(pair, this.#routes.size)
+    next.route.retryNow()
+    this.#routes.delete(next.key)
+  }
+
   #sweep(): void {
-    for (const [key, route] of this.#routes) if (route.isIdle) this.#routes.delete(key)
+    for (const [key, route] of this.#routes) if (route.restsUntil === 0) this.#routes.delete(key)
     this.#sweepAt = Math.max(ROUTES_BEFORE_SWEEP, this.#routes.size * 2)
   }
 }

@@ -50,6 +50,11 @@ export interface Limits {
   readonly attributes: number
   readonly queuedStanzas: number
   readonly queuedBytes: number
+  /** Stanzas that wait in the queues of all pairs together. */
+  readonly totalQueuedStanzas: number
+  readonly totalQueuedBytes: number
+  /** Pairs that have a link, something waiting or a retry time. */
+  readonly routes: number
   /** Stanzas written to one link and not acknowledged yet (XEP-0198). */
   readonly unackedStanzas: number
   readonly unackedBytes: number

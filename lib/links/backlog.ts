@@ -1,0 +1,32 @@
+import type { FederationError } from '../errors.ts'
+import type { DomainPair } from '../model/domain.ts'
+import type { Limits } from '../model/settings.ts'
+import { queuesFull } from './refusals.ts'
+
+/** What waits in the queues of all pairs together. */
+export class Backlog {
+  #stanzas = 0
+  #bytes = 0
+  readonly #limits: Limits
+
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  /** Why no more of this size may wait for the pair, however little waits for it; undefined: it may. */
+  refusal(pair: DomainPair, size: number): FederationError | undefined {
+    const { totalQueuedStanzas, totalQueuedBytes } = this.#limits
+    const isFull = this.#stanzas >= totalQueuedStanzas || this.#bytes + size > totalQueuedBytes
+    return isFull ? queuesFull(pair, this.#stanzas, this.#bytes) : undefined
+  }
+
+  add(size: number): void {
+    this.#stanzas += 1
+    this.#bytes += size
+  }
+
+  remove(size: number): void {
+    this.#stanzas -= 1
+    this.#bytes -= size
+  }
+}
