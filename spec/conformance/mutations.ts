@@ -425,6 +425,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/links/multiplexing.spec.ts']
   },
   {
+    rule: 'what waits for all pairs together is bounded',
+    id: 'ENG-Q-b',
+    file: 'lib/links/backlog.ts',
+    find: 'this.#stanzas >= totalQueuedStanzas || this.#bytes + size > totalQueuedBytes',
+    replace: 'this.#stanzas >= totalQueuedStanzas + 1_000 || this.#bytes + size > totalQueuedBytes + 1_000',
+    specs: ['spec/links/backlog.spec.ts']
+  },
+  {
     rule: 'a pair that policy does not judge does not stand',
     id: 'XEP0288-2.2-b',
     file: 'lib/streams/standing.ts',
