@@ -30,3 +30,8 @@ export function tooLargeForPeer(pair: DomainPair, size: number, most: number): F
 export function waitedTooLong(pair: DomainPair, most: number): FederationError {
   return new FederationError('S2S_TIMEOUT', { pair, detail: `it waited for a link for ${most} ms` })
 }
+
+/** The peer ends every link, without an error, before it takes anything. */
+export function closedAgain(pair: DomainPair, times: number): FederationError {
+  return new FederationError('S2S_STREAM_CLOSED', { pair, detail: `the peer closed ${times} links in a row before it took anything` })
+}

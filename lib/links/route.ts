@@ -2,16 +2,16 @@ import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { RouteState, RouteStatus } from '../model/route.ts'
-import { dependsOnSettings } from '../rules/back-off.ts'
+import { dependsOnSettings, mayTakeAnother } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
 import type { Backlog } from './backlog.ts'
 import { Queue } from './queue.ts'
-import { tooLargeForPeer } from './refusals.ts'
+import { closedAgain, tooLargeForPeer } from './refusals.ts'
 import { RetryTime } from './retry-time.ts'
 
-/** So many links in a row may break before a stream that was lost is resumed on one. */
+/** So many links in a row may end before a stream that was lost is resumed on one, or before a server that restarts takes anything. */
 const FRUITLESS_MOST = 2
 
 /** Finds or opens what takes a pair's stanzas, whatever it takes. A link that is made for it takes up the stream that was lost. */
@@ -37,7 +37,7 @@ export class Route {
   #returned: Consignment[] = []
   /** The pair's last stream, to be resumed by the next link: what it holds comes before everything that waits. */
   #lost: LostStream | undefined
-  /** How many links in a row broke before anything got through. */
+  /** How many links of our own in a row ended before anything of what waits got through. */
   #fruitless = 0
   /** Why the pair is not dialled again although somebody has asked for it already. */
   #barren: FederationError | undefined
@@ -182,14 +182,16 @@ export class Route {
     this.#lost = carrier.lost
     this.#takeBack()
     this.#announce()
-    this.#fruitless = error === undefined || this.#hasCarried ? 0 : this.#fruitless + 1
-    // A peer that authenticates us and then takes nothing would be dialled without end.
-    const isBarren = error !== undefined && this.#fruitless > (this.#lost?.isHeld === true ? FRUITLESS_MOST : 0)
+    if (this.#hasCarried || !this.#isWaiting) this.#fruitless = 0
+    else if (carrier.link.direction === 'outgoing') this.#fruitless += 1
     if (!this.#isWaiting) return
+    // A peer that authenticates us and then takes nothing would be dialled without end.
+    const patience = this.#lost?.isHeld === true || mayTakeAnother(error) ? FRUITLESS_MOST : 0
+    const barren = this.#fruitless > patience ? (error ?? closedAgain(this.pair, this.#fruitless)) : undefined
     // Nor is it asked for ever to resume what it does not want to hear of.
-    if (isBarren) this.#forgetLost(error)
-    if (this.#flight !== undefined) this.#barren = isBarren ? error : undefined
-    else if (isBarren) this.#fail(error)
+    if (barren !== undefined) this.#forgetLost(barren)
+    if (this.#flight !== undefined) this.#barren = barren
+    else if (barren !== undefined) this.#fail(barren)
     else this.#goOn()
   }
 

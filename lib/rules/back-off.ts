@@ -38,3 +38,11 @@ const OF_SETTINGS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export function dependsOnSettings({ code }: FederationError): boolean {
   return OF_SETTINGS.has(code)
 }
+
+/** RFC 6120 §4.9.3.16, §4.9.3.20: what a server says that has nothing against us, and goes down, or is to be asked anew. */
+const RESTARTS: readonly (string | undefined)[] = ['system-shutdown', 'reset']
+
+/** Whether a peer that ended a link so may take the next one: it has closed it politely, or restarts. */
+export function mayTakeAnother(error: FederationError | undefined): boolean {
+  return error === undefined || (error.code === 'S2S_STREAM_ERROR_RECEIVED' && RESTARTS.includes(error.condition))
+}
