@@ -111,6 +111,30 @@ describe('a peer that ends a stream before anything got through', () => {
       })
     })
 
+  it('is given as many tries from then on, if something waits that came too late for a link on which others got through', async () => {
+    const first = send('0')
+    let peer = await listener.accept()
+    await authenticate(peer)
+    assert.equal(await world.run(first), 'written')
+    peer.send('</stream:stream>')
+    await world.clock.settle()
+    const late = send('1')
+    peer.hangUp()
+    await gone(peer)
+    for (let restarts = 0; restarts < MOST_DIALS - 1; restarts += 1) {
+      peer = await listener.accept()
+      await authenticate(peer)
+      peer.close()
+      await gone(peer)
+    }
+    peer = await listener.accept()
+    await authenticate(peer)
+    await peer.expect('message', undefined, { id: '1' })
+    assert.equal(await world.run(late), 'written')
+    peer.close()
+    await gone(peer)
+  })
+
   it('with anything else is not dialled again before its retry time', async () => {
     listener.serve(async peer => {
       await authenticate(peer)
