@@ -479,5 +479,32 @@ export const mutations: readonly Mutation[] = [
     find: 'more === 0 && this.#isStuck',
     replace: 'false as boolean',
     specs: ['spec/streams/acknowledgements.spec.ts']
+  },
+  {
+    rule: 'proofs that were offered in clear are not offered inside TLS',
+    id: 'RFC6120-5.4.3.3-a',
+    file: 'lib/outgoing/steps.ts',
+    find: '  facts.features = features\n',
+    replace:
+      "  const clear = Reflect.get(n, 'clear') ?? features\n  Reflect.set(n, 'clear', clear)\n  Object.assign(features, { mechanisms: clear.mechanisms, dialback: clear.dialback })\n  facts.features = features\n",
+    specs: ['spec/outgoing/learned-in-clear.spec.ts']
+  },
+  {
+    rule: 'what was offered in clear beside proofs is not offered inside TLS',
+    id: 'RFC6120-5.4.3.3-a',
+    file: 'lib/outgoing/steps.ts',
+    find: '  facts.features = features\n',
+    replace:
+      "  const clear = Reflect.get(n, 'clear') ?? features\n  Reflect.set(n, 'clear', clear)\n  if (features !== clear) Object.assign(features, { sm: clear.sm, bidi: clear.bidi })\n  facts.features = features\n",
+    specs: ['spec/outgoing/learned-in-clear.spec.ts']
+  },
+  {
+    rule: 'limits that were told in clear are not kept inside TLS',
+    id: 'RFC6120-5.4.3.3-a',
+    file: 'lib/outgoing/steps.ts',
+    find: '  facts.features = features\n',
+    replace:
+      "  const clear = Reflect.get(n, 'clear') ?? features\n  Reflect.set(n, 'clear', clear)\n  Object.assign(features, { limits: features.limits ?? clear.limits })\n  facts.features = features\n",
+    specs: ['spec/outgoing/learned-in-clear.spec.ts']
   }
 ]
