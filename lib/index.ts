@@ -58,7 +58,7 @@ export type {
   Traced,
   VerifiedOver
 } from './model/report.ts'
-export type { RouteState, RouteStatus } from './model/route.ts'
+export type { Load, RouteState, RouteStatus } from './model/route.ts'
 export type { DialbackSecret, Extensions, Limits, ListenOptions, Override, Password, Timeouts, Trust } from './model/settings.ts'
 export type { Delivery, Stanza } from './model/stanza.ts'
 export type { StreamFeatures, TlsFacts } from './model/stream.ts'

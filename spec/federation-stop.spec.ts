@@ -108,7 +108,7 @@ describe('an engine that stops', () => {
     peer.send(`<enabled xmlns='${NS_SM}'/>`)
     await peer.expect('message', undefined, { id: '1' })
     const began = world.clock.now()
-    await world.run(a.stop({ drain: true }))
+    await world.run(a.stop())
     assert.ok(world.clock.now() - began <= 15_000, `${world.clock.now() - began} ms`)
     assert.equal((await sent).code, 'S2S_IN_DOUBT')
     peer.connection.destroy()

@@ -4,24 +4,31 @@ import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Consignment } from '../streams/consignment.ts'
 import type { Backlog } from './backlog.ts'
-import { queueFull, tooLargeToWait, waitedTooLong } from './refusals.ts'
+import { noLinkInTime, noRoomInTime, queueFull, tooLargeToWait } from './refusals.ts'
+
+/** What a queue knows of its route. */
+interface QueueOwner {
+  /** The last that waited was too old. */
+  readonly onEmpty: () => void
+  /** Whether there is a link, which has no room then. */
+  readonly hasLink: () => boolean
+}
 
 /** What waits for the link of one pair, in order: bounded in count, bytes and age, and in what waits for all pairs together. */
 export class Queue {
   readonly #pair: DomainPair
   readonly #server: LocalServer
   readonly #backlog: Backlog
-  readonly #onEmpty: () => void
+  readonly #owner: QueueOwner
   #waiting: Consignment[] = []
   #bytes = 0
   #ageing: Timer | undefined
 
-  /** @param onEmpty told when the last that waited was too old */
-  constructor(pair: DomainPair, server: LocalServer, backlog: Backlog, onEmpty: () => void) {
+  constructor(pair: DomainPair, server: LocalServer, backlog: Backlog, owner: QueueOwner) {
     this.#pair = pair
     this.#server = server
     this.#backlog = backlog
-    this.#onEmpty = onEmpty
+    this.#owner = owner
   }
 
   get length(): number {
@@ -101,9 +108,10 @@ export class Queue {
     this.#ageing = undefined
     const { clock, timeouts } = this.#server
     const young = this.#waiting.findIndex(each => each.since + timeouts.queue > clock.now())
-    this.#reject(this.#waiting.splice(0, young < 0 ? this.length : young), waitedTooLong(this.#pair, timeouts.queue))
+    const why = this.#owner.hasLink() ? noRoomInTime : noLinkInTime
+    this.#reject(this.#waiting.splice(0, young < 0 ? this.length : young), why(this.#pair, timeouts.queue))
     const [next] = this.#waiting
-    if (next === undefined) this.#onEmpty()
+    if (next === undefined) this.#owner.onEmpty()
     else this.#watchAge(next)
   }
 }

@@ -27,11 +27,16 @@ export function tooLargeForPeer(pair: DomainPair, size: number, most: number): F
   return new FederationError('S2S_TOO_LARGE', { pair, detail: `${size} bytes, and the peer takes ${most}` })
 }
 
-export function waitedTooLong(pair: DomainPair, most: number): FederationError {
+export function noLinkInTime(pair: DomainPair, most: number): FederationError {
   return new FederationError('S2S_TIMEOUT', { pair, detail: `it waited for a link for ${most} ms` })
 }
 
 /** The peer ends every link, without an error, before it takes anything. */
 export function closedAgain(pair: DomainPair, times: number): FederationError {
   return new FederationError('S2S_STREAM_CLOSED', { pair, detail: `the peer closed ${times} links in a row before it took anything` })
+}
+
+/** There is a link, and what was sent before fills it. */
+export function noRoomInTime(pair: DomainPair, most: number): FederationError {
+  return new FederationError('S2S_TIMEOUT', { pair, detail: `it waited for room on a link for ${most} ms` })
 }

@@ -1,7 +1,7 @@
 import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
-import type { RouteState, RouteStatus } from '../model/route.ts'
+import type { Load, RouteState, RouteStatus } from '../model/route.ts'
 import { dependsOnSettings, mayTakeAnother } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
@@ -10,9 +10,12 @@ import type { Backlog } from './backlog.ts'
 import { Queue } from './queue.ts'
 import { closedAgain, tooLargeForPeer } from './refusals.ts'
 import { RetryTime } from './retry-time.ts'
+import { UnderWay } from './under-way.ts'
 
 /** So many links in a row may end before a stream that was lost is resumed on one, or before a server that restarts takes anything. */
 const FRUITLESS_MOST = 2
+
+const NOTHING: Load = { stanzas: 0, bytes: 0 }
 
 /** Finds or opens what takes a pair's stanzas, whatever it takes. A link that is made for it takes up the stream that was lost. */
 export type Dial = (pair: DomainPair, lost?: LostStream) => Promise<Carrier>
@@ -26,6 +29,7 @@ export class Route {
   readonly #server: LocalServer
   readonly #dial: Dial
   readonly #queue: Queue
+  readonly #underWay = new UnderWay()
   #carrier: Carrier | undefined
   /** Whether anything got through on the carrier. */
   #hasCarried = false
@@ -41,13 +45,14 @@ export class Route {
   #fruitless = 0
   /** Why the pair is not dialled again although somebody has asked for it already. */
   #barren: FederationError | undefined
-  readonly #onEmpty: (() => void)[] = []
+  readonly #onDrained: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial, backlog: Backlog) {
     this.pair = pair
     this.#server = server
     this.#dial = dial
-    this.#queue = new Queue(pair, server, backlog, () => this.#tellEmpty())
+    const hasLink = (): boolean => this.#carrier?.usable === true
+    this.#queue = new Queue(pair, server, backlog, { hasLink, onEmpty: () => this.#tellEmpty() })
     this.#retry = new RetryTime(server, () => this.#announce())
   }
 
@@ -58,7 +63,7 @@ export class Route {
 
   /** Until when all that is remembered is that the pair bounces; 0: nothing would be lost by forgetting it; undefined: it is in use. */
   get restsUntil(): number | undefined {
-    if (this.#isWaiting || this.#flight !== undefined || this.#carrier !== undefined) return undefined
+    if (!this.#isDrained || this.#flight !== undefined || this.#carrier !== undefined) return undefined
     return this.#retry.reason === undefined ? 0 : this.#retry.until
   }
 
@@ -68,7 +73,9 @@ export class Route {
     const { until, reason } = this.#retry
     const bounced = state === 'bounce' && reason !== undefined ? { until, reason } : {}
     const link = this.#carrier?.usable === true ? { link: this.#carrier.link.id } : {}
-    return { pair, state, stanzas: this.#queue.length, bytes: this.#queue.bytes, ...link, ...bounced }
+    const { load } = this.#underWay
+    const [unacknowledged, held] = this.#lost?.isHeld === true ? [NOTHING, load] : [load, NOTHING]
+    return { pair, state, stanzas: this.#queue.length, bytes: this.#queue.bytes, unacknowledged, held, ...link, ...bounced }
   }
 
   /** Forgets the retry time: the next stanza has the pair negotiated. */
@@ -109,9 +116,9 @@ export class Route {
     this.#announce()
   }
 
-  /** Resolves when nothing waits: all has been handed to a link, or has failed. */
+  /** Resolves when every stanza has met its end: it was acknowledged, or written where nobody acknowledges, or has failed. */
   async drained(): Promise<void> {
-    if (this.#isWaiting) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+    if (!this.#isDrained) await new Promise<void>(resolve => this.#onDrained.push(resolve))
   }
 
   /** Fails everything that still waits; what was on its way is in doubt. */
@@ -132,6 +139,10 @@ export class Route {
     return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost?.isHeld === true
   }
 
+  get #isDrained(): boolean {
+    return !this.#isWaiting && this.#underWay.isEmpty
+  }
+
   /** Whether the link takes more at once. */
   get #isFlowing(): boolean {
     return this.#carrier?.usable === true && !this.#carrier.full
@@ -139,7 +150,11 @@ export class Route {
 
   #tellEmpty(): void {
     this.#queue.rest()
-    for (const tell of this.#onEmpty.splice(0)) tell()
+    this.#tellDrained()
+  }
+
+  #tellDrained(): void {
+    if (this.#onDrained.length > 0 && this.#isDrained) for (const tell of this.#onDrained.splice(0)) tell()
   }
 
   async #fly(): Promise<Carrier> {
@@ -225,7 +240,10 @@ export class Route {
       const next = this.#queue.shift()
       if (next === undefined) return
       if (next.size > (carrier.maxBytes ?? Infinity)) next.failed(tooLargeForPeer(this.pair, next.size, carrier.maxBytes ?? 0))
-      else carrier.send(next, this.#ended)
+      else {
+        this.#underWay.add(next)
+        carrier.send(next, this.#ended)
+      }
     }
     if (this.#queue.length === 0) this.#tellEmpty()
   }
@@ -236,6 +254,7 @@ export class Route {
   }
 
   readonly #ended = (consignment: Consignment, fate: Fate): void => {
+    this.#underWay.remove(consignment)
     if (fate === 'unsent') this.#putBack(consignment)
     else if (FederationError.is(fate)) consignment.failed(fate.located({ pair: this.pair }))
     else {
@@ -243,6 +262,7 @@ export class Route {
       this.#retry.forgive()
       consignment.sent(fate)
     }
+    this.#tellDrained()
   }
 
   /** A dead link hands back one by one; they go back together. */

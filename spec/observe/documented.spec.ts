@@ -52,6 +52,7 @@ const link: Link = {
   report: open,
   close: () => Promise.resolve()
 }
+const load = { stanzas: 1, bytes: 1 }
 const step = { at: 0, attempt: 1, outcome: 'ok', code: 'ok', took: 1 } as const
 
 /** Each event in every shape that is told differently, with everything in it that there can be. */
@@ -76,7 +77,18 @@ const SAMPLES: { readonly [E in Event]: readonly FederationEvents[E][] } = {
   'link-reset': [{ link, error }],
   'link-closed': [{ link, error }],
   'route-changed': [
-    { route: { pair: { sender: a, target: b }, state: 'bounce', stanzas: 1, bytes: 1, link: 'l', until: 1, reason: error } }
+    {
+      route: {
+        pair: { sender: a, target: b },
+        state: 'bounce',
+        ...load,
+        unacknowledged: load,
+        held: load,
+        link: 'l',
+        until: 1,
+        reason: error
+      }
+    }
   ],
   'stanza-bounced': [{ stanza: new Element('message'), error }],
   'settings-changed': [{ what: 'trust' }],
