@@ -41,12 +41,16 @@ export class Router {
       what: 'negotiations',
       most: server.limits.negotiations,
       perSecond: server.limits.dialsPerSecond,
+      rate: 'dialsPerSecond',
       patience: server.timeouts.negotiation,
       clock: server.clock
     })
     this.#dial = async (pair, lost) => {
       try {
-        return this.#given(pair, lost) ?? (await this.#turnstile.pass(async () => this.#given(pair, lost) ?? (await dial(pair, lost))))
+        return (
+          this.#given(pair, lost) ??
+          (await this.#turnstile.pass(pair.target, async () => this.#given(pair, lost) ?? (await dial(pair, lost))))
+        )
       } catch (error) {
         // A peer that cannot be called may have called meanwhile.
         const given = this.carriers.find(pair)

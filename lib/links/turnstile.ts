@@ -1,17 +1,31 @@
 import { FederationError } from '../errors.ts'
 import { abortReason } from '../model/aborted.ts'
+import type { Domain } from '../model/domain.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
+import { zoneOf } from '../rules/zone.ts'
+import { Line } from './line.ts'
+import type { Place } from './line.ts'
 
 export interface TurnstileOptions {
   /** What passes: for the error of whoever had no turn. */
   readonly what: 'negotiations' | 'verifications'
-  /** How many may be inside at once. */
+  /** How many may be inside at once: `limits[what]`. */
   readonly most: number
-  /** How many may enter in a second; a second's worth may enter at once after a rest. */
+  /** How many may enter in a second, a second's worth at once after a rest: `limits[rate]`. */
   readonly perSecond: number
+  readonly rate: 'dialsPerSecond' | 'verificationsPerSecond'
   /** How long one waits for its turn, in milliseconds. */
   readonly patience: number
   readonly clock: Clock
+}
+
+/** Those that come for one zone. */
+interface Group {
+  readonly zone: string
+  inside: number
+  readonly waiting: Line<Waiting>
+  /** Where it waits for its turn among the groups, if somebody of it waits. */
+  place: { readonly line: 'due' | 'sated'; readonly at: Place<Group> } | undefined
 }
 
 interface Waiting {
@@ -19,10 +33,18 @@ interface Waiting {
   leave(error: FederationError): void
 }
 
-/** Lets so many through at once and so many in a second; whoever comes later waits, first come first served, and not for ever. */
+/**
+ * Lets so many through at once and so many in a second; whoever comes later waits, and not for ever. Zones take turns, and in each it is
+ * first come, first served. A zone may hold a third of what is free, which is less than a quarter of all places; the last eighth is for
+ * zones that hold nothing.
+ */
 export class Turnstile {
   readonly #options: TurnstileOptions
-  readonly #waiting = new Set<Waiting>()
+  readonly #groups = new Map<string, Group>()
+  /** Groups with somebody who waits: in turn, and those that hold their share. */
+  readonly #lines = { due: new Line<Group>(), sated: new Line<Group>() }
+  /** No sated group holds less. */
+  #leastSated = Infinity
   #inside = 0
   /** When the last one would have entered, had they come evenly. */
   #pace = -Infinity
@@ -36,17 +58,24 @@ export class Turnstile {
   /**
    * Runs the work when there is room for it.
    *
+   * @param remote whom it calls: its zone takes turns with others
    * @param signal when aborted, nobody waits for its turn any more
-   * @throws FederationError `S2S_LIMIT` when its turn did not come in time; then, and after an abort, the work was never begun
+   * @throws FederationError `S2S_BUSY` when its turn did not come in time; then, and after an abort, the work was never begun
    */
-  async pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async pass<T>(remote: Domain, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted === true) throw abortReason(signal)
-    if (this.#waiting.size > 0 || !this.#admits()) await this.#turn(signal)
+    const group = this.#groupOf(zoneOf(remote))
+    // While one pauses for the pace, others are due before.
+    if (this.#pause === undefined && group.place === undefined && this.#holdsLess(group) && this.#hasRoom && this.#wait() <= 0)
+      this.#enter(group)
+    else await this.#turn(remote, group, signal)
     try {
       return await work()
     } finally {
       this.#inside -= 1
+      group.inside -= 1
+      this.#reconsider(group)
       this.#admitNext()
     }
   }
@@ -55,16 +84,37 @@ export class Turnstile {
   close(error: FederationError): void {
     this.#closed = error
     this.#pause?.cancel()
-    for (const each of this.#waiting) each.leave(error)
+    for (const { waiting } of this.#groups.values())
+      for (let next = waiting.first; next !== undefined; next = waiting.first) next.leave(error)
   }
 
-  /** Takes a place, if there is one and it is time. */
-  #admits(): boolean {
-    if (this.#inside >= this.#options.most || this.#wait() > 0) return false
+  get #hasRoom(): boolean {
+    return this.#inside < this.#options.most
+  }
+
+  /** What one zone may hold now. */
+  get #share(): number {
+    const { most } = this.#options
+    return Math.max(1, Math.floor((most - this.#inside - Math.floor(most / 8)) / 3))
+  }
+
+  #holdsLess(group: Group): boolean {
+    return group.inside < this.#share
+  }
+
+  #groupOf(zone: string): Group {
+    const known = this.#groups.get(zone)
+    if (known !== undefined) return known
+    const group: Group = { zone, inside: 0, waiting: new Line(), place: undefined }
+    this.#groups.set(zone, group)
+    return group
+  }
+
+  #enter(group: Group): void {
     const { clock, perSecond } = this.#options
     this.#pace = Math.max(this.#pace, clock.now() - 1000) + 1000 / perSecond
     this.#inside += 1
-    return true
+    group.inside += 1
   }
 
   /** Milliseconds until one more may enter. */
@@ -74,24 +124,52 @@ export class Turnstile {
 
   /** Whoever leaves, and whoever enters, lets the next in: nobody slips in between. */
   #admitNext(): void {
-    const [next] = this.#waiting
-    if (next === undefined || this.#pause !== undefined || this.#inside >= this.#options.most) return
-    if (this.#admits()) {
-      next.enter()
-      this.#admitNext()
-    } else {
-      this.#pause = this.#options.clock.setTimeout(() => {
-        this.#pause = undefined
-        this.#admitNext()
-      }, Math.ceil(this.#wait()))
+    while (this.#pause === undefined && this.#hasRoom) {
+      if (this.#share > this.#leastSated) this.#letSatedReturn()
+      const group = this.#lines.due.first
+      if (group === undefined) return
+      if (!this.#holdsLess(group)) this.#move(group, 'sated')
+      else if (this.#wait() > 0) this.#rest()
+      else {
+        this.#enter(group)
+        this.#move(group, 'due')
+        group.waiting.first?.enter()
+      }
     }
   }
 
-  #turn(signal: AbortSignal | undefined): Promise<void> {
-    const { clock, what, patience, most, perSecond } = this.#options
+  #rest(): void {
+    this.#pause = this.#options.clock.setTimeout(() => {
+      this.#pause = undefined
+      this.#admitNext()
+    }, Math.ceil(this.#wait()))
+  }
+
+  #letSatedReturn(): void {
+    this.#leastSated = Infinity
+    for (let group = this.#lines.sated.first; group !== undefined; group = this.#lines.sated.first) this.#move(group, 'due')
+  }
+
+  /** To the end of a line of groups, or out of all of them. */
+  #move(group: Group, to: 'due' | 'sated' | undefined): void {
+    if (group.place !== undefined) this.#lines[group.place.line].leave(group.place.at)
+    group.place = to === undefined ? undefined : { line: to, at: this.#lines[to].join(group) }
+    if (to === 'sated') this.#leastSated = Math.min(this.#leastSated, group.inside)
+  }
+
+  /** One of the group has gone, from inside or from its line. */
+  #reconsider(group: Group): void {
+    if (group.waiting.first === undefined) this.#move(group, undefined)
+    else if (group.place?.line === 'sated') this.#move(group, this.#holdsLess(group) ? 'due' : 'sated')
+    if (group.waiting.first === undefined && group.inside === 0) this.#groups.delete(group.zone)
+  }
+
+  #turn(remote: Domain, group: Group, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, patience } = this.#options
     return new Promise((resolve, reject) => {
       const end = (): void => {
-        this.#waiting.delete(waiting)
+        group.waiting.leave(place)
+        this.#reconsider(group)
         timer.cancel()
         signal?.removeEventListener('abort', onAbort)
       }
@@ -108,11 +186,18 @@ export class Turnstile {
           reject(error)
         }
       }
-      const detail = `at most ${most} ${what} go on at once and ${perSecond} begin in a second, and no turn came within ${patience} ms`
-      const timer = clock.setTimeout(() => waiting.leave(new FederationError('S2S_LIMIT', { detail })), patience)
+      const timer = clock.setTimeout(() => waiting.leave(this.#noTurn(remote, group)), patience)
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiting.add(waiting)
+      const place = group.waiting.join(waiting)
+      if (group.place === undefined) this.#move(group, 'due')
       this.#admitNext()
     })
+  }
+
+  #noTurn(remote: Domain, { zone, inside }: Group): FederationError {
+    const { what, most, perSecond, rate, patience } = this.#options
+    const held = `${this.#inside} of ${most} ${what} were under way, ${inside} of them with domains of ${zone}`
+    const detail = `no turn for ${remote} came within ${patience} ms; ${held}, and ${perSecond} begin in a second; limits.${what} and limits.${rate} say how many`
+    return new FederationError('S2S_BUSY', { detail })
   }
 }

@@ -16,13 +16,15 @@ export class Verifications {
       what: 'verifications',
       most: limits.verifications,
       perSecond: limits.verificationsPerSecond,
+      rate: 'verificationsPerSecond',
       // Whoever waits for the answer has as long in all: it is told in time that there is no room.
       patience: timeouts.dialback / 2,
       clock
     })
   }
 
-  readonly verify: VerifyKey = (request, server, signal) => this.#turnstile.pass(() => verifyKey(request, server, signal), signal)
+  readonly verify: VerifyKey = (request, server, signal) =>
+    this.#turnstile.pass(request.pair.sender, () => verifyKey(request, server, signal), signal)
 
   /** Begins no more. */
   close(error: FederationError): void {
