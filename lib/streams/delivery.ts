@@ -1,7 +1,6 @@
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import { pairKey } from '../model/domain.ts'
-import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { Link } from '../model/link.ts'
 import type { PairStatus } from '../model/report.ts'
@@ -9,7 +8,7 @@ import type { Stanza } from '../model/stanza.ts'
 import { isThenable } from '../model/thenable.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { HandledStanzas } from './handled.ts'
-import type { PairOrder } from './pair-order.ts'
+import type { OrderedStream, PairOrder } from './pair-order.ts'
 
 /** Where a stanza came in. */
 interface Place {
@@ -25,10 +24,10 @@ interface Waiting {
   readonly stanza: Stanza
   readonly on: Place
   readonly size: number
+  /** Its pair's `pairKey`. */
+  readonly key: string
   /** Whether stream management had begun when it came. */
   readonly isCounted: boolean
-  /** What came on these other streams before has to be handled first. */
-  readonly olders: readonly Delivery[]
 }
 
 /** What the stanzas come on. */
@@ -44,8 +43,6 @@ const MANY = 16_384
 /** They come within so many milliseconds once there is room for them. */
 const QUIET = 250
 
-const NOBODY: readonly Delivery[] = []
-
 type Surroundings = Pick<LocalServer, 'clock' | 'observer' | 'limits' | 'timeouts'>
 
 /**
@@ -55,7 +52,7 @@ type Surroundings = Pick<LocalServer, 'clock' | 'observer' | 'limits' | 'timeout
  *
  * A pair that came on another stream before is waited for there: its order is kept although the streams know nothing of each other.
  */
-export class Delivery {
+export class Delivery implements OrderedStream {
   readonly handled: HandledStanzas
   readonly #onStanza: OnStanza
   readonly #order: PairOrder<Delivery>
@@ -65,14 +62,14 @@ export class Delivery {
   #holdsMore = false
   /** The pairs that may come here, by `pairKey`. */
   readonly #pairs = new Set<string>()
-  /** What is waited for. */
-  #olders: ReadonlySet<Delivery> = new Set()
   #stopWaiting: () => void = () => undefined
   #readsAhead = false
   /** What is in hand, or is to be as soon as what came on other streams is not. */
   #current: Waiting | undefined
   #isOver = false
   #waiting: Waiting[] = []
+  /** How many of each pair, by `pairKey`. */
+  readonly #waitingOf = new Map<string, number>()
   #waitingBytes = 0
   #watchers: (() => void)[] = []
 
@@ -108,11 +105,11 @@ export class Delivery {
    */
   deliver(stanza: Stanza, on: Place, size: number): Promise<void> | undefined {
     if (this.#isOver) return undefined
-    const next = { stanza, on, size, isCounted: this.handled.isEnabled, olders: this.#turnOf(on.pair) }
-    if (this.#isBusy) {
-      this.#waiting.push(next)
-      this.#waitingBytes += size
-    } else {
+    const key = pairKey(on.pair.pair)
+    const next = { stanza, on, size, key, isCounted: this.handled.isEnabled }
+    for (const older of this.#order.take(key, this)) older.#holdsMore ||= older.#isBackedUp
+    if (this.#isBusy) this.#wait(next)
+    else {
       const work = this.#begin(next)
       if (work === undefined) return undefined
       this.#await(work, next)
@@ -130,10 +127,8 @@ export class Delivery {
     if (this.#watchers.length > 0) this.#tell()
   }
 
-  /** Whether something of the pair is in hand, waits, or may be unread. */
-  #hasLeft(pair: DomainPair): boolean {
-    const isOf = (one: Waiting | undefined): boolean => one?.on.pair.pair.sender === pair.sender && one.on.pair.pair.target === pair.target
-    return isOf(this.#current) || this.#waiting.some(isOf) || (!this.#isOver && (!this.#isRead || this.#isAwaited))
+  hasLeft(key: string): boolean {
+    return this.#current?.key === key || this.#waitingOf.has(key) || (!this.#isOver && (!this.#isRead || this.#isAwaited))
   }
 
   /** Whether the connection may hold more than has been taken from it. */
@@ -154,30 +149,13 @@ export class Delivery {
   end(): void {
     this.#isOver = true
     this.#waiting = []
+    this.#waitingOf.clear()
     this.#waitingBytes = 0
     this.handled.end()
+    this.#order.end(this)
     this.#stopWaiting()
     this.#tell()
     this.#forget()
-  }
-
-  /** Where a pair begins to come here, it is its turn when the streams that it may have come on before have nothing left: these. */
-  #turnOf({ pair }: PairStatus): readonly Delivery[] {
-    const key = pairKey(pair)
-    const last = this.#order.lastOf(key)
-    if (last === this) return NOBODY
-    this.#order.take(key, this)
-    const before = last === undefined ? this.#order.before(key, this) : [...this.#order.before(key, this), last]
-    // What waits for this stream already is younger than all that comes on it, unless the peer sends on both and wants no order.
-    const olders = before.filter(each => each.#hasLeft(pair) && !each.#waitsFor(this))
-    if (olders.length === 0) return NOBODY
-    for (const each of olders) each.#holdsMore ||= each.#isBackedUp
-    this.#olders = new Set([...this.#olders, ...olders])
-    return olders
-  }
-
-  #waitsFor(other: Delivery): boolean {
-    return [...this.#olders].some(older => older === other || older.#waitsFor(other))
   }
 
   get #isBusy(): boolean {
@@ -195,10 +173,25 @@ export class Delivery {
     void work.then(() => this.#goOn())
   }
 
+  #wait(next: Waiting): void {
+    this.#waiting.push(next)
+    this.#waitingOf.set(next.key, (this.#waitingOf.get(next.key) ?? 0) + 1)
+    this.#waitingBytes += next.size
+  }
+
+  #next(): Waiting | undefined {
+    const next = this.#waiting.shift()
+    if (next === undefined) return undefined
+    const left = (this.#waitingOf.get(next.key) ?? 0) - 1
+    if (left > 0) this.#waitingOf.set(next.key, left)
+    else this.#waitingOf.delete(next.key)
+    this.#waitingBytes -= next.size
+    return next
+  }
+
   #goOn(): void {
     this.#current = undefined
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      this.#waitingBytes -= next.size
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const work = this.#begin(next)
       if (work !== undefined) {
         this.#await(work, next)
@@ -217,21 +210,25 @@ export class Delivery {
   }
 
   #begin(next: Waiting): Promise<void> | undefined {
-    const { stanza, on, isCounted, olders } = next
-    if (olders.some(each => each.#hasLeft(on.pair.pair))) return this.#after(olders, { ...next, olders: NOBODY })
+    const { stanza, on, key, isCounted } = next
+    const olders = this.#order.olders(key, this)
+    if (olders !== undefined) {
+      if ([...olders].some(each => each.hasLeft(key))) return this.#after(olders, next)
+      this.#order.goOn(key, this)
+    }
     const handed = this.#hand(stanza, on)
     return isCounted ? this.handled.count(handed) : handed
   }
 
-  async #after(olders: readonly Delivery[], next: Waiting): Promise<void> {
+  async #after(olders: ReadonlySet<Delivery>, next: Waiting): Promise<void> {
     this.handled.hold()
-    await this.#settlementOf(next.on.pair.pair, olders)
-    this.#olders = new Set(this.#waiting.flatMap(each => each.olders))
+    await this.#settlementOf(next.key, olders)
+    this.#order.goOn(next.key, this)
     if (!this.#isOver) await this.#begin(next)
   }
 
   /** Resolves when nothing of the pair is left on other streams; what still is there after a while is never handed over. */
-  #settlementOf(pair: DomainPair, others: readonly Delivery[]): Promise<void> {
+  #settlementOf(key: string, others: ReadonlySet<Delivery>): Promise<void> {
     return new Promise(resolve => {
       const { clock, timeouts } = this.#server
       let pause: Timer | undefined
@@ -241,13 +238,13 @@ export class Delivery {
         resolve()
       }
       const look = (): void => {
-        const left = others.find(each => each.#hasLeft(pair))
+        const left = [...others].find(each => each.hasLeft(key))
         if (left === undefined) done()
         else if (left.#isBusy || !left.#isRead) left.#watchers.push(look)
         else pause = clock.setTimeout(look, QUIET)
       }
       const timer = clock.setTimeout(() => {
-        for (const each of others) if (each.#hasLeft(pair) && !each.#isOver) each.#source?.supersede(superseded())
+        for (const each of others) if (each.hasLeft(key) && !each.#isOver) each.#source?.supersede(superseded())
         done()
       }, timeouts.step)
       this.#stopWaiting = done

@@ -180,6 +180,34 @@ describe('incoming/the order of a pair that goes on on another stream', () => {
     assert.deepEqual(heard.slice(0, -1), ids.slice(0, heard.length - 1))
   })
 
+  it('[RFC6120-10.1-b] keeps the order over two hundred streams, of which many are lost while they wait', async function () {
+    this.timeout(20_000)
+    const { heard, gates, options } = slow('0')
+    const scene = await createScene(options)
+    const callers: Caller[] = []
+    for (let n = 0; n < 200; n += 1) {
+      const caller = await authenticated(scene, n % 2 === 0 ? '' : BIDI)
+      await caller.say(numbered(`${n}`))
+      callers.push(caller)
+    }
+    assert.deepEqual(heard, ['0'])
+    const isLost = (n: number): boolean => n % 4 === 1
+    for (const [n, caller] of callers.entries()) if (isLost(n)) caller.reset()
+    await scene.clock.settle()
+    // Those that go both ways are read on.
+    for (const n of [103, 3, 199, 7]) await callers[n]?.say(numbered(`${n} again`))
+    assert.deepEqual(heard, ['0'])
+    gates[0]?.()
+    await scene.clock.settle()
+    const first = callers.map((_, n) => n).filter(n => !isLost(n))
+    assert.deepEqual(
+      heard.filter(id => !id.endsWith('again')),
+      first.map(n => `${n}`)
+    )
+    assert.deepEqual(heard.filter(id => id.endsWith('again')).toSorted(), ['103 again', '199 again', '3 again', '7 again'])
+    assert.equal(scene.links.size, first.length)
+  })
+
   it('lets a peer send a pair on two streams at once: neither waits for what came on the other later, and neither is ended', async () => {
     const { heard, gates, options } = slow('a1', 'a2')
     const scene = await createScene(options)
