@@ -514,5 +514,85 @@ export const mutations: readonly Mutation[] = [
     replace:
       "  const clear = Reflect.get(n, 'clear') ?? features\n  Reflect.set(n, 'clear', clear)\n  Object.assign(features, { limits: features.limits ?? clear.limits })\n  facts.features = features\n",
     specs: ['spec/outgoing/learned-in-clear.spec.ts']
+  },
+  {
+    rule: 'a stream id is nothing that can be foretold',
+    id: 'RFC6120-4.7.3-a',
+    file: 'lib/incoming/greet.ts',
+    find: "return randomBytes(16).toString('base64url')",
+    replace: "return Buffer.from(String(process.hrtime.bigint()).padStart(16, '0')).toString('base64url')",
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'keys are compared in constant time',
+    id: 'ENG-DB-c',
+    file: 'lib/rules/dialback-key.ts',
+    find: 'timingSafeEqual(given, digest(dialbackKey(secret, about)))',
+    replace: 'given.equals(digest(dialbackKey(secret, about)))',
+    specs: ['spec/rules/dialback-key.spec.ts']
+  },
+  {
+    rule: 'a key is compared with every secret, whichever it is',
+    id: 'ENG-DB-c',
+    file: 'lib/rules/dialback-key.ts',
+    find: 'secrets.map(secret => timingSafeEqual(given, digest(dialbackKey(secret, about)))).includes(true)',
+    replace: 'secrets.some(secret => timingSafeEqual(given, digest(dialbackKey(secret, about))))',
+    specs: ['spec/rules/dialback-key.spec.ts']
+  },
+  {
+    rule: 'an error of the authoritative server is not passed on',
+    id: 'XEP0220-2.5-a',
+    file: 'lib/auth/dialback-receiving.ts',
+    find: "'remote-server-not-found', `the auth",
+    replace: "said.condition ?? 'remote-server-not-found', `the auth",
+    specs: ['spec/incoming/dialback.spec.ts']
+  },
+  {
+    rule: 'the wait after failures is capped',
+    id: 'RFC6120-3.3-a',
+    file: 'lib/rules/back-off.ts',
+    find: 'const TEMPORARY_MOST = 900_000',
+    replace: 'const TEMPORARY_MOST = 900_000_000',
+    specs: ['spec/rules/back-off.spec.ts']
+  },
+  {
+    rule: 'the wait after failures is random',
+    id: 'RFC6120-3.3-a',
+    file: 'lib/rules/back-off.ts',
+    find: 'return error.temporary ? Math.round(random * window)',
+    replace: 'return error.temporary ? Math.round(0.5 * window)',
+    specs: ['spec/rules/back-off.spec.ts']
+  },
+  {
+    rule: 'a redirect does not change the name that TLS is asked for',
+    id: 'RFC6120-4.9.3.19-a',
+    file: 'lib/outgoing/steps.ts',
+    find: 'servername: asciiDomain(n.pair.target)',
+    replace: "servername: n.attempt?.endpoint.source === 'redirect' ? n.attempt.endpoint.host : asciiDomain(n.pair.target)",
+    specs: ['spec/outgoing/redirect.spec.ts']
+  },
+  {
+    rule: 'a redirect does not change the name that the certificate is for',
+    id: 'RFC6120-4.9.3.19-a',
+    file: 'lib/outgoing/negotiation.ts',
+    find: 'this.server.judge.judge(chain, this.pair.target,',
+    replace: "this.server.judge.judge(chain, this.attempt?.endpoint.source === 'redirect' ? this.attempt.endpoint.host : this.pair.target,",
+    specs: ['spec/outgoing/redirect.spec.ts']
+  },
+  {
+    rule: 'a redirect of a peer that is not authenticated leads nowhere',
+    id: 'RFC6120-4.9.3.19-a',
+    file: 'lib/outgoing/redirect.ts',
+    find: '!n.position.authenticated',
+    replace: 'false',
+    specs: ['spec/outgoing/redirect.spec.ts']
+  },
+  {
+    rule: 'redirects are bounded',
+    id: 'RFC6120-4.9.3.19-a',
+    file: 'lib/rules/redirect.ts',
+    find: 'MOST_REDIRECTS = 3',
+    replace: 'MOST_REDIRECTS = 4',
+    specs: ['spec/outgoing/redirect.spec.ts']
   }
 ]

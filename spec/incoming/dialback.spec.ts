@@ -188,12 +188,14 @@ describe('incoming/dialback, receiving server', () => {
     assert.equal(scene.stanzas.length, 0)
   })
 
-  it('[XEP0220-2.5-a] answers an error of the authoritative server with remote-server-not-found', async () => {
-    const { scene, caller } = await inClear()
-    await caller.say(key())
-    assert.equal(await answered({ scene, caller }, 'error'), refusal('remote-server-not-found'))
-    assert.equal(await caller.say(key()), '', 'and the stream lives on')
-  })
+  for (const condition of [undefined, 'item-not-found', 'remote-server-timeout', 'policy-violation'])
+    it(`[XEP0220-2.5-a] answers ${condition ?? 'an error'} of the authoritative server with remote-server-not-found`, async () => {
+      const { scene, caller } = await inClear()
+      await caller.say(key())
+      scene.asked[0]?.answer({ answer: 'error', verifiedOver: 'clear', ...(condition === undefined ? {} : { condition }) })
+      assert.equal(await caller.hear(), refusal('remote-server-not-found'))
+      assert.equal(await caller.say(key()), '', 'and the stream lives on')
+    })
 
   for (const [code, condition] of [
     ['S2S_STREAM_CLOSED', 'remote-server-timeout'],

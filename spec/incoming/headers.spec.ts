@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { policies } from '../../lib/policy/presets.ts'
 import { auth, certificate, createScene, endScenes, errorIn, header, idIn, message, STARTTLS, STREAMS, withoutIds } from './scene.ts'
 
@@ -29,6 +31,35 @@ describe('incoming/headers', () => {
     ids.push(idIn(await caller.say(header())))
     assert.equal(new Set(ids).size, 3)
     for (const id of ids) assert.ok(Buffer.from(id, 'base64url').length * 8 >= 128, id)
+  })
+
+  it('[RFC6120-4.7.3-a] takes every bit of an id from the generator of the system, also of an id that only a refusal has', async () => {
+    const { randomBytes } = crypto
+    const given: string[] = []
+    Object.defineProperty(crypto, 'randomBytes', {
+      ...{ configurable: true, writable: true },
+      value: (size: number) => {
+        const bytes = randomBytes(size)
+        given.push(`${size} ${bytes.toString('base64url')}`)
+        return bytes
+      }
+    })
+    syncBuiltinESMExports()
+    try {
+      const scene = await createScene()
+      const caller = await scene.call()
+      const ids = [idIn(await caller.say(header()))]
+      await caller.say(STARTTLS)
+      await caller.secure(certificate('capulet.example'))
+      ids.push(idIn(await caller.say(header())))
+      await caller.say(auth('='))
+      ids.push(idIn(await caller.say(header())))
+      ids.push(idIn(await (await scene.call()).say(header({ to: 'verona.example' }))))
+      for (const id of ids) assert.ok(given.includes(`16 ${id}`), `${id} is not among ${given.join()}`)
+    } finally {
+      Object.defineProperty(crypto, 'randomBytes', { configurable: true, writable: true, value: randomBytes })
+      syncBuiltinESMExports()
+    }
   })
 
   it('[RFC6120-11.5-a] puts an XML declaration right before each of them', async () => {

@@ -28,19 +28,23 @@ describe('see-other-host', () => {
     {
       state = 'valid',
       inClear = false,
+      named = 'b.example',
       next,
       ...options
     }: Partial<FederationOptions> & {
       readonly state?: CertificateState
       readonly inClear?: boolean
+      /** Whom the certificate of the real one is for. */
+      readonly named?: string
       /** The target of another SRV record, of less priority. */
       readonly next?: string
     } = {}
-  ): Promise<{ readonly report: Report; readonly dialled: readonly (string | undefined)[] }> {
+  ): Promise<{ readonly report: Report; readonly dialled: readonly (string | undefined)[]; readonly names: readonly string[] }> {
     const other = ['192.0.2.201', 5269] as const
     const b = await world.engine('b.example', {
       transport: world.network.transportFor(other[0]),
-      listen: [{ host: other[0], port: other[1] }]
+      listen: [{ host: other[0], port: other[1] }],
+      domains: { 'b.example': world.authority.issue(named, { now: world.clock.now() }) }
     })
     world.network.zone.srv('_xmpp-server._tcp.b.example', [
       { target: 'old.b.example', port: 5269 },
@@ -70,18 +74,42 @@ describe('see-other-host', () => {
       peer.close()
       await peer.expectEnd()
     })
-    const a = await world.engine('a.example', { policy: policies.ladder({ invalidCertificate: 'encrypt-only' }), ...options })
+    const names: string[] = []
+    const tls = simulatedTls()
+    const a = await world.engine('a.example', {
+      policy: policies.ladder({ invalidCertificate: 'encrypt-only' }),
+      tls: {
+        ...tls,
+        client: (connection, wishes) => {
+          names.push(wishes.servername)
+          return tls.client(connection, wishes)
+        }
+      },
+      ...options
+    })
     const report = await world.run(a.probe(PAIR))
     await world.run(Promise.all([a.stop(), b.stop()]))
     await listener.close()
-    return { report, dialled: report.trace.flatMap(entry => (entry.step === 'connect' ? [entry.facts.address] : [])) }
+    return { report, names, dialled: report.trace.flatMap(entry => (entry.step === 'connect' ? [entry.facts.address] : [])) }
   }
 
   it('[RFC6120-4.9.3.19-a] is followed from a peer whose certificate authenticates it; domain and names stay what they were', async () => {
-    const { report, dialled } = await sent('new.b.example')
+    const { report, dialled, names } = await sent('new.b.example')
     assert.deepEqual(dialled, ['192.0.2.200', '192.0.2.201'])
+    assert.deepEqual(names, ['b.example', 'b.example'])
     assert.equal(report.level, 'sasl-external')
     assert.deepEqual([report.endpoint?.host, report.endpoint?.source], ['new.b.example', 'redirect'])
+  })
+
+  it('[RFC6120-4.9.3.19-a] leads to nobody whose certificate is for the place instead of the domain', async () => {
+    const { report, dialled } = await sent('new.b.example', { named: 'new.b.example' })
+    assert.deepEqual(dialled, ['192.0.2.200', '192.0.2.201'])
+    assert.equal(report.level, 'tls-dialback')
+    assert.deepEqual(
+      report.pairs.map(each => each.peerIdentity),
+      ['dns']
+    )
+    assert.match(report.downgrades[0]?.because ?? '', /b\.example/)
   })
 
   it('is followed to an address and a port as well', async () => {
@@ -92,7 +120,7 @@ describe('see-other-host', () => {
     ['whose certificate does not authenticate it', { state: 'expired' }],
     ['in clear', { inClear: true }]
   ] as const)
-    it(`is not followed from a peer ${who}`, async () => {
+    it(`[RFC6120-4.9.3.19-a] is not followed from a peer ${who}`, async () => {
       const { report, dialled } = await sent('new.b.example', options)
       assert.deepEqual(dialled, ['192.0.2.200'])
       assert.deepEqual([report.level, report.error?.code], [undefined, 'S2S_STREAM_ERROR_RECEIVED'])

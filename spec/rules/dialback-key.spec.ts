@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { domain } from '../../lib/model/domain.ts'
 import { dialbackKey, isDialbackKey, trimKey } from '../../lib/rules/dialback-key.ts'
 
@@ -57,6 +59,42 @@ describe('rules/dialback-key', () => {
   it('[ENG-DB-c] compares digests of one length: keys of any other length are merely wrong', () => {
     const about = { pair: pairOf('a.example', 'b.example'), streamId: 'id' }
     for (const key of ['', 'a', dialbackKey('s', about).slice(1), 'f'.repeat(1000)]) assert.ok(!isDialbackKey(key, ['s'], about))
+  })
+
+  describe('the comparison', () => {
+    const { timingSafeEqual } = crypto
+    const compared: number[] = []
+    const observe = (answer: (isEqual: boolean) => boolean): void => {
+      crypto.timingSafeEqual = (one, other) => {
+        compared.push(one.byteLength, other.byteLength)
+        return answer(timingSafeEqual(one, other))
+      }
+      syncBuiltinESMExports()
+    }
+    afterEach(() => {
+      compared.length = 0
+      crypto.timingSafeEqual = timingSafeEqual
+      syncBuiltinESMExports()
+    })
+
+    const about = { pair: pairOf('a.example', 'b.example'), streamId: 'id' }
+    const secrets = ['first', 'second', 'third']
+
+    it('[ENG-DB-c] takes the same time whatever the key is: Node compares its digest with that of every secret, found or not', () => {
+      observe(isEqual => isEqual)
+      for (const key of ['', 'wrong', dialbackKey('first', about), dialbackKey('third', about)]) {
+        compared.length = 0
+        assert.equal(isDialbackKey(key, secrets, about), key.length === 64)
+        assert.deepEqual(compared, [32, 32, 32, 32, 32, 32], key)
+      }
+    })
+
+    it('[ENG-DB-c] has no second opinion beside it', () => {
+      observe(() => false)
+      assert.equal(isDialbackKey(dialbackKey('first', about), secrets, about), false)
+      observe(() => true)
+      assert.equal(isDialbackKey('wrong', secrets, about), true)
+    })
   })
 
   it('accepts the keys of every secret in force, for rotation', () => {
