@@ -99,6 +99,9 @@ function withinSentence(sentence: string): string {
 
 /** Where no option of ours would have kept a link encrypted: what else would. */
 function whatWouldEncrypt({ peer, trace }: Report): string {
+  const isRejected = trace.some(entry => entry.step === 'check-certificate' && entry.facts.use === 'reject')
+  if (isRejected && peer.direction === 'outgoing' && (peer.ours === 'self-signed' || peer.ours === 'invalid'))
+    return 'It would take a policy that accepts the certificate of the peer; whether the peer accepts ours then was not seen.'
   if (peer.direction === 'incoming' && peer.ours === 'missing') return `It would take a certificate for ${peer.local}.`
   const isAbsent = trace.some(entry => entry.step === 'negotiate-tls' && entry.outcome === 'absent')
   return isAbsent ? 'It would take a peer that offers TLS.' : 'No single option of our policy is known that would raise it.'

@@ -115,12 +115,14 @@ export class RecordedWorld implements World {
 
   /**
    * The stream inside TLS was not opened, because its certificate was rejected. A peer that took our dialback in clear takes it
-   * there; about mechanisms nothing is known, which does not matter where its certificate authenticates nobody.
+   * there, unless our own certificate is one that it may reject in turn; about mechanisms nothing is known, which does not matter
+   * where its certificate authenticates nobody.
    */
   #assumedStream(attempt: Attempt): MetStream {
     const tookDialback = this.#report.trace.some(each => each.step === 'dialback' && each.outcome === 'ok' && !each.facts.encrypted)
-    if (!tookDialback || this.#report.peer.ours !== 'trusted' || this.certificate(attempt).valid)
-      return unlearned('the features inside TLS', attempt)
+    const { ours } = this.#report.peer
+    const mayBeRejected = ours !== 'trusted' && ours !== 'missing'
+    if (!tookDialback || mayBeRejected || this.certificate(attempt).valid) return unlearned('the features inside TLS', attempt)
     this.#assume('dialback is taken inside TLS as it was in clear')
     const features = { ...NO_FEATURES, dialback: true }
     return { facts: { encrypted: true, version: '1.0', features }, features }
