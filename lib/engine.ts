@@ -163,7 +163,7 @@ export class Engine implements Federation {
     const { drain = false, signal } = options
     this.#ending ??= this.#end(drain)
     const cut = (): void => this.#cut.abort()
-    if (signal?.aborted === true) cut()
+    if (signal === undefined ? !drain : signal.aborted) cut()
     signal?.addEventListener('abort', cut)
     void this.#ending.finally(() => signal?.removeEventListener('abort', cut))
     return this.#ending

@@ -37,7 +37,7 @@ export interface Federation {
   /**
    * Ends every link politely, with `system-shutdown`, and stops listening. With `drain`, what is queued leaves first: until then the engine
    * listens, because what needs dialback is proved by what it answers, and authenticates nobody. `signal` cuts draining short, that of a
-   * later call too. Afterwards no handle and no timer is left. Every call gives the same promise.
+   * later call too, and so does a later call that asks neither to drain nor for a signal: it means now. Afterwards no handle and no timer is left. Every call gives the same promise.
    */
   stop(options?: { readonly drain?: boolean; readonly signal?: AbortSignal }): Promise<void>
   readonly addresses: readonly ListeningAddress[]

@@ -227,6 +227,24 @@ describe('an engine that stops', () => {
     assert.equal((await waiting).code, 'S2S_STOPPED')
   })
 
+  it('stops now when it is told to stop without draining, whoever drains', async () => {
+    world.network.blackHole('192.0.2.200')
+    const a = await world.engine('a.example', { policy: inClear, timeouts: { connect: 60_000, negotiation: 600_000 } })
+    const waiting = rejection(a.send(message('1')))
+    const over: string[] = []
+    const draining = a.stop({ drain: true }).then(() => over.push('drained'))
+    const again = a.stop({ drain: true }).then(() => over.push('drained again'))
+    const bounded = a.stop({ signal: new AbortController().signal }).then(() => over.push('bounded'))
+    await world.clock.advance(10_000)
+    assert.deepEqual(over, [], 'none of them has asked for less')
+    const now = world.clock.now()
+    await world.run(a.stop())
+    assert.deepEqual([over, world.clock.now()], [['drained', 'drained again', 'bounded'], now])
+    assert.equal((await waiting).code, 'S2S_STOPPED')
+    assert.deepEqual([a.links(), a.addresses], [[], []])
+    await Promise.all([draining, again, bounded])
+  })
+
   it('does not begin to drain for a signal that is aborted', async () => {
     world.network.blackHole('192.0.2.200')
     const a = await world.engine('a.example', { policy: inClear })
