@@ -33,13 +33,12 @@ export const certs = command({
   ].join('\n'),
   positionals: ['DIR'],
   options: {
-    domain: { type: 'string', multiple: true, value: 'DOMAIN', about: 'a domain to certify' },
+    domain: { type: 'string', multiple: true, required: true, value: 'DOMAIN', about: 'a domain to certify' },
     state: { type: 'string', multiple: true, value: 'STATE', about: 'a state to make its certificate in; default: valid' }
   },
   async run(values, positionals, terminal) {
     const [folder = '.'] = positionals
-    const domains = (values.domain ?? []).map(name => blaming('--domain', () => domain(name)))
-    if (domains.length === 0) throw usageError('--domain is missing')
+    const domains = values.domain.map(name => blaming('--domain', () => domain(name)))
     const states = (values.state ?? ['valid']).map(readState)
     const written = attempt(folder, () => writeAll(folder, domains, states))
     const ca = join(folder, 'ca.pem')

@@ -1,18 +1,19 @@
 import { createFederation, dnsResolver, domain, explain } from '../index.ts'
-import type { Credentials, Federation, FederationOptions, Report } from '../index.ts'
+import type { Credentials, DialbackSecret, Federation, FederationOptions, Report } from '../index.ts'
 import { command, usageError } from './command.ts'
 import { jsonText } from './json-text.ts'
 import type { Options, Values } from './command.ts'
-import { readNamedFile } from './files.ts'
+import { readNamedFile, readSecretFile } from './files.ts'
 import { placeText, readPlace } from './places.ts'
 import { blaming, optionsFromWords, presetName, presetOf } from './policy-options.ts'
 
 const OPTIONS = {
-  from: { type: 'string', value: 'DOMAIN', about: 'the domain to speak for' },
+  from: { type: 'string', required: true, value: 'DOMAIN', about: 'the domain to speak for' },
   resolver: { type: 'string', value: 'HOST:PORT', about: "a DNS server to ask; default: the system's" },
   cert: { type: 'string', value: 'FILE', about: 'PEM, our certificate and what leads to its issuer; needs --key' },
   key: { type: 'string', value: 'FILE', about: 'PEM, its private key' },
   ca: { type: 'string', value: 'FILE', about: 'PEM, an authority to trust beside the bundled ones' },
+  secret: { type: 'string', value: 'FILE', about: 'the dialback secret of the servers of the --from domain, for them to confirm our key' },
   listen: { type: 'string', value: 'HOST:PORT', about: 'where to listen meanwhile, for the call back of dialback' },
   policy: { type: 'string', value: 'NAME', about: 'ladder (default), openfire36, encrypted or strict' },
   option: { type: 'string', multiple: true, value: 'NAME=VALUE', about: 'an option of the policy, such as dialback=over-tls' },
@@ -29,22 +30,22 @@ export const check = command({
     'Negotiates as a server for the domain of --from would, sends no stanza, and prints every step. With --json, the report.',
     'The exit code is 0 if a level was reached.',
     '',
-    'Dialback is confirmed by calling the servers of the --from domain: either they are running and share our secret, or its SRV',
-    'record leads to the address of --listen. Without either, only SASL EXTERNAL (--cert, --key) can succeed.'
+    'Dialback is confirmed by calling the servers of the --from domain: either they are running, and --secret has the secret that',
+    'they make keys from (XEP-0185; `dialback_secret` of Prosody), or its SRV record leads to the address of --listen. Without',
+    'either, only SASL EXTERNAL (--cert, --key) can succeed.'
   ].join('\n'),
   positionals: ['DOMAIN'],
   options: OPTIONS,
   async run(values, [name = ''], terminal) {
     const target = blaming('DOMAIN', () => domain(name))
-    if (values.from === undefined) throw usageError('--from is missing: the domain to speak for')
-    const from = values.from
-    const sender = blaming('--from', () => domain(from))
+    const sender = blaming('--from', () => domain(values.from))
+    if (sender === target) throw usageError(`DOMAIN and --from are both ${sender}: no server federates with itself`)
     const federation = createFederation({ domains: { [sender]: credentialsOf(values) }, ...optionsOf(values), onStanza: () => undefined })
     const calls = callsTo(federation)
     federation.on('negotiation-started', ({ peer }) => {
       if (peer.direction === 'outgoing' && peer.oursBecause !== undefined) terminal.note(`--cert does not verify here: ${peer.oursBecause}`)
     })
-    if (values.listen === undefined) beforeSilence(federation, () => terminal.note(SILENCE))
+    if (values.listen === undefined && values.secret === undefined) beforeSilence(federation, () => terminal.note(SILENCE))
     try {
       await federation.start()
       const report = await federation.probe({ sender, target })
@@ -70,8 +71,15 @@ function optionsOf(values: Given): Omit<FederationOptions, 'domains' | 'onStanza
     listen: values.listen === undefined ? false : [readPlace('--listen', values.listen)],
     allowPrivateAddresses: values['allow-private'] === true,
     ...(values.resolver === undefined ? {} : { resolver: dnsResolver({ servers: [placeText(readPlace('--resolver', values.resolver))] }) }),
+    ...(values.secret === undefined ? {} : { dialbackSecret: secretIn(values.secret) }),
     ...(values.ca === undefined ? {} : { trust: { also: [readNamedFile(values.ca, '--ca')] } })
   }
+}
+
+function secretIn(file: string): DialbackSecret {
+  const current = readSecretFile(file, '--secret')
+  if (Buffer.byteLength(current) < 32) throw usageError(`--secret: ${file} has less than 32 bytes`)
+  return { current }
 }
 
 /** What comes in meanwhile: the call back of dialback, if all is well. */
@@ -92,7 +100,7 @@ function callsTo(federation: Federation): Calls {
   return calls
 }
 
-const SILENCE = 'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen.'
+const SILENCE = 'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen and --secret.'
 
 /** Tells, before it is waited for, that nothing but dialback is left to try. */
 function beforeSilence(federation: Federation, tell: () => void): void {
@@ -124,11 +132,13 @@ function isTurnedAway({ code, message = '' }: Report['trace'][number]): boolean 
 function adviceOn(report: Report, { begun, failure }: Calls, values: Given): readonly string[] {
   const asked = report.trace.filter(({ step, outcome }) => step === 'dialback' && outcome !== 'skipped' && outcome !== 'absent')
   if (report.level !== undefined || asked.length === 0) return []
-  if (values.listen === undefined) return ['Nobody was listening for the call back of dialback here: see --listen.']
+  if (values.listen === undefined && values.secret !== undefined)
+    return [`Our key was not confirmed: the servers of ${values.from} have to be running, with the secret of --secret.`]
+  if (values.listen === undefined) return ['Nobody was listening for the call back of dialback here: see --listen and --secret.']
   // A peer that turns the request itself away has called nobody.
   if (begun === 0 && asked.every(isTurnedAway)) return []
   if (begun === 0)
-    return [`Nobody called back at ${values.listen}: the peer cannot reach it, or finds other servers for ${values.from ?? ''} in DNS.`]
+    return [`Nobody called back at ${values.listen}: the peer cannot reach it, or finds other servers for ${values.from} in DNS.`]
   if (failure === undefined) return []
   const noTls = values.cert === undefined ? ['Without --cert and --key no TLS is offered to who calls back.'] : []
   return [`The call back of dialback came to nothing here: ${failure}`, ...noTls]

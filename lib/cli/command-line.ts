@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { FederationError } from '../errors.ts'
 import { usageError } from './command.ts'
 import type { Command } from './command.ts'
@@ -9,7 +10,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).check,
   serve: async () => (await import('./serve.ts')).serve,
   certs: async () => (await import('./certs.ts')).certs,
-  predict: async () => (await import('./predict.ts')).predict
+  predict: async () => (await import('./predict.ts')).predict,
+  explain: async () => (await import('./explain.ts')).explain
 }
 
 const SUCCEEDED = 0
@@ -23,6 +25,10 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
       terminal.out(await help())
       return name === undefined ? MISUSED : SUCCEEDED
+    }
+    if (name === '--version') {
+      terminal.out(version())
+      return SUCCEEDED
     }
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (load === undefined)
@@ -42,11 +48,17 @@ export function tellError(error: FederationError, terminal: Pick<Terminal, 'note
   return isMisuse ? MISUSED : FAILED
 }
 
+/** Of the package: its file is two folders up from here, before and after it is built. */
+function version(): string {
+  const { version: number } = createRequire(import.meta.url)('../../package.json') as { readonly version: string }
+  return number
+}
+
 async function help(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map(load => load()))
   const width = Math.max(...commands.map(({ name }) => name.length))
   return [
-    'Usage: xmpp-federation SUBCOMMAND [options]',
+    'Usage: xmpp-federation SUBCOMMAND [options] | --help | --version',
     '',
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',

@@ -6,6 +6,10 @@ import type { Terminal } from './terminal.ts'
 export interface Option {
   readonly type: 'string' | 'boolean'
   readonly multiple?: true
+  /** It has to be given. */
+  readonly required?: true
+  /** One letter, for `-h`. */
+  readonly short?: string
   /** What stands for the value in the help. */
   readonly value?: string
   readonly about: string
@@ -15,9 +19,10 @@ export type Options = Readonly<Record<string, Option>>
 
 /** What was given for each option. */
 export type Values<O extends Options> = {
-  readonly [K in keyof O]:
-    (O[K]['type'] extends 'boolean' ? boolean : O[K] extends { readonly multiple: true } ? readonly string[] : string) | undefined
+  readonly [K in keyof O]: O[K] extends { readonly required: true } ? Value<O[K]> : Value<O[K]> | undefined
 }
+
+type Value<O extends Option> = O['type'] extends 'boolean' ? boolean : O extends { readonly multiple: true } ? readonly string[] : string
 
 /** A subcommand as it is written down. */
 export interface CommandShape<O extends Options> {
@@ -50,7 +55,7 @@ export function command<O extends Options>(shape: CommandShape<O>): Command {
   const options = {
     ...shape.options,
     json: { type: 'boolean', about: 'print JSON instead of text' },
-    help: { type: 'boolean', about: 'print this help' }
+    help: { type: 'boolean', short: 'h', about: 'print this help' }
   } as const
   const help = helpOf(shape, options)
   return {
@@ -64,6 +69,8 @@ export function command<O extends Options>(shape: CommandShape<O>): Command {
         return true
       }
       checkCount(positionals, shape.positionals)
+      for (const [name, { required, about }] of Object.entries(shape.options))
+        if (required === true && values[name] === undefined) throw usageError(`--${name} is missing: ${about}`)
       // parseArgs has checked every value against the very options that Values is computed from.
       const typed = { ...values, json: values['json'] === true } as Values<O> & { readonly json: boolean }
       return shape.run(typed, positionals, terminal)
@@ -90,10 +97,17 @@ function checkCount(given: readonly string[], wanted: readonly string[]): void {
 
 function helpOf(shape: Pick<CommandShape<Options>, 'name' | 'about' | 'positionals'>, options: Options): string {
   const rows = Object.entries(options).map(([name, option]) => {
-    const flag = option.type === 'string' ? `--${name} ${option.value ?? 'VALUE'}` : `--${name}`
-    return { flag, about: option.multiple === true ? `${option.about} (may be repeated)` : option.about }
+    return {
+      flag: `${option.short === undefined ? '' : `-${option.short}, `}${flagOf(name, option)}`,
+      about: option.multiple === true ? `${option.about} (may be repeated)` : option.about
+    }
   })
   const width = Math.max(...rows.map(({ flag }) => flag.length))
-  const usage = ['Usage: xmpp-federation', shape.name, ...shape.positionals, '[options]'].join(' ')
+  const needed = Object.entries(options).flatMap(([name, option]) => (option.required === true ? [flagOf(name, option)] : []))
+  const usage = ['Usage: xmpp-federation', shape.name, ...shape.positionals, ...needed, '[options]'].join(' ')
   return [usage, '', shape.about, '', 'Options:', ...rows.map(({ flag, about }) => `  ${flag.padEnd(width)}  ${about}`)].join('\n')
+}
+
+function flagOf(name: string, { type, value = 'VALUE' }: Option): string {
+  return type === 'string' ? `--${name} ${value}` : `--${name}`
 }

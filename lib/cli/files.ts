@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { usageError } from './command.ts'
 
-/** A file that the command line or a config names. `about` says which, in the error. */
+/** A file that the command line or a config names, or `-` for standard input. `about` says which, in the error. */
 export function readNamedFile(path: string, about: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(path === '-' ? 0 : path, 'utf8')
   } catch (cause) {
     throw usageError(`${about} cannot be read: ${systemReason(cause)}: ${path}`, cause)
   }
@@ -24,4 +24,9 @@ export function readJsonFile(path: string, about: string): unknown {
 export function systemReason(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause)
   return /^[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message
+}
+
+/** A file with a secret in it: its last line feed is the editor's. */
+export function readSecretFile(path: string, about: string): string {
+  return readNamedFile(path, about).replace(/\r?\n$/, '')
 }

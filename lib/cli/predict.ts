@@ -26,9 +26,8 @@ export const predict = command({
     'the words of Openfire\'s tests { "encryption": …, "certificate": …, "strict": …, "dialback": … }.'
   ].join('\n'),
   positionals: [],
-  options: { table: { type: 'string', value: 'FILE', about: 'the table, JSON' } },
+  options: { table: { type: 'string', required: true, value: 'FILE', about: 'the table, JSON' } },
   async run({ table: file, json }, _, terminal) {
-    if (file === undefined) throw usageError('--table is missing')
     const value = readJsonFile(file, '--table')
     const rows = blaming(file, () => readTable(value))
     if (rows.length === 0) throw usageError(`${file}: rows is empty`)

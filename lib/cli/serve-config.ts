@@ -1,11 +1,35 @@
 import { resolve } from 'node:path'
-import { allowOnly, block, DEFAULT_LIMITS, dnsResolver, domain, forDomains, layer, pin, ratchet, systemResolver } from '../index.ts'
-import type { Credentials, FederationOptions, Guard, LadderOptions, Limits, Policy, Resolver, Trust } from '../index.ts'
+import {
+  allowOnly,
+  block,
+  DEFAULT_LIMITS,
+  DEFAULT_TIMEOUTS,
+  dnsResolver,
+  domain,
+  forDomains,
+  layer,
+  pin,
+  ratchet,
+  systemResolver
+} from '../index.ts'
+import type {
+  Credentials,
+  DialbackSecret,
+  FederationOptions,
+  Guard,
+  LadderOptions,
+  Limits,
+  Policy,
+  Resolver,
+  Timeouts,
+  Trust
+} from '../index.ts'
 import { limitBounds } from '../defaults.ts'
+import { isDialbackSecret } from '../option-checks.ts'
 import { readPatterns } from '../rules/domain-patterns.ts'
 import { readCredentials } from '../transport/credentials.ts'
 import { usageError } from './command.ts'
-import { readNamedFile } from './files.ts'
+import { readNamedFile, readSecretFile } from './files.ts'
 import { either, flag, listOf, oneOf, optional, recordOf, required, shapeOf, text, whole, wrong } from './json-shape.ts'
 import type { Read } from './json-shape.ts'
 import { readPlace } from './places.ts'
@@ -24,7 +48,10 @@ export interface ServeConfig {
  * @throws FederationError `S2S_CONFIG` naming the first wrong key or value with its path in the file
  */
 export function readServeConfig(value: unknown, folder: string): ServeConfig {
-  const { domains, listen, resolver, trust, policy, guards, overrides, limits, echo } = configReader(folder)(value, '')
+  const { domains, listen, resolver, trust, policy, guards, overrides, dialbackSecret, timeouts, limits, echo } = configReader(folder)(
+    value,
+    ''
+  )
   if (Object.keys(domains).length === 0) throw usageError('domains names no domain')
   return {
     echo: echo ?? false,
@@ -36,6 +63,8 @@ export function readServeConfig(value: unknown, folder: string): ServeConfig {
       ...(policy === undefined ? {} : { policy }),
       ...(guards === undefined ? {} : { guards }),
       ...(overrides === undefined ? {} : { overrides }),
+      ...(dialbackSecret === undefined ? {} : { dialbackSecret }),
+      ...(timeouts === undefined ? {} : { timeouts }),
       ...(limits === undefined ? {} : { limits })
     }
   }
@@ -57,6 +86,8 @@ function configReader(folder: string) {
     policy: optional(policyReader),
     guards: optional(listOf(guard)),
     overrides: optional(byDomain(override)),
+    dialbackSecret: optional(secretWith(folder)),
+    timeouts: optional(timeoutsReader),
     limits: optional(limitsReader),
     echo: optional(flag)
   })
@@ -122,6 +153,17 @@ function trustWith(file: Read<string>): Read<Trust> {
   })
 }
 
+/** Files, so that the config itself is none to hide. */
+function secretWith(folder: string): Read<DialbackSecret> {
+  const secret: Read<string> = (value, path) => readSecretFile(resolve(folder, text(value, path)), path)
+  const fields = shapeOf({ current: required(secret), accepted: optional(listOf(secret)) })
+  return (value, path) => {
+    const secrets = fields(value, path)
+    isDialbackSecret(secrets, path)
+    return secrets
+  }
+}
+
 const patterns: Read<readonly string[]> = (value, path) => {
   const written = listOf(text)(value, path)
   readPatterns(written, path)
@@ -155,18 +197,25 @@ const digest: Read<string> = (value, path) => {
 const guardFields = shapeOf({
   kind: required(oneOf('pin', 'block', 'allowOnly', 'ratchet')),
   patterns: required(patterns),
-  pins: optional(listOf(shapeOf({ leaf256: optional(digest), spki256: optional(digest) })))
+  pins: optional(listOf(shapeOf({ leaf256: optional(digest), spki256: optional(digest) }))),
+  hold: optional(oneOf('encryption', 'level'))
 })
 
 const guard: Read<Guard> = (value, path) => {
-  const { kind, patterns: where, pins } = guardFields(value, path)
+  const { kind, patterns: where, pins, hold } = guardFields(value, path)
+  if (hold !== undefined && kind !== 'ratchet') throw usageError(`${path}.hold belongs to a guard of the kind ratchet`)
   if (kind === 'pin') {
     if (pins === undefined) throw usageError(`${path}.pins is missing`)
     return blaming(path, () => pin(where, pins))
   }
   if (pins !== undefined) throw usageError(`${path}.pins belongs to a guard of the kind pin`)
-  if (kind === 'ratchet') return forDomains(where, ratchet())
+  if (kind === 'ratchet') return forDomains(where, ratchet(hold === undefined ? {} : { hold }))
   return kind === 'block' ? block(where) : allowOnly(where)
+}
+
+const timeoutsReader: Read<Partial<Timeouts>> = (value, path) => {
+  const keys = Object.keys(DEFAULT_TIMEOUTS) as (keyof Timeouts)[]
+  return shapeOf(Object.fromEntries(keys.map(key => [key, optional(whole(1, Number.MAX_SAFE_INTEGER))] as const)))(value, path)
 }
 
 const limitsReader: Read<Partial<Limits>> = (value, path) => {

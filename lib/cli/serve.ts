@@ -25,11 +25,10 @@ export const serve = command({
   ].join('\n'),
   positionals: [],
   options: {
-    config: { type: 'string', value: 'FILE', about: 'the config, JSON' },
+    config: { type: 'string', required: true, value: 'FILE', about: 'the config, JSON' },
     log: { type: 'string', value: 'LEVEL', about: `one of ${LEVELS.join(', ')}; default: info` }
   },
   async run(values, _, terminal) {
-    if (values.config === undefined) throw usageError('--config is missing')
     const file = values.config
     const level = LEVELS.find(each => each === (values.log ?? 'info'))
     if (level === undefined) throw usageError(`--log has to be one of ${LEVELS.join(', ')}, not ${JSON.stringify(values.log)}`)

@@ -1,3 +1,4 @@
+import type { Report } from '../model/report.ts'
 import { kindOf, objectAt, shown, wrong } from './option-value.ts'
 
 /**
@@ -5,7 +6,7 @@ import { kindOf, objectAt, shown, wrong } from './option-value.ts'
  *
  * @throws FederationError `S2S_CONFIG` naming what is not as it has to be
  */
-export function checkReport(value: unknown, where: string): void {
+export function checkReport(value: unknown, where: string): asserts value is Report {
   const report = objectAt(value, where, 'a report')
   if (report['schema'] !== 1) throw wrong(`${where}.schema`, '1', shown(report['schema']))
   objectAt(report['peer'], `${where}.peer`)

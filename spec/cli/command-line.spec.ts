@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
+import { devNull } from 'node:os'
+import { read } from '../pages.ts'
 import { run as runProcess } from './process.ts'
 import { runHere as run } from './run-here.ts'
 
+const NAMES: readonly string[] = ['demo', 'check', 'serve', 'certs', 'predict', 'explain']
+
 describe('the command line', () => {
+  it('says its version', async () => {
+    const { version } = JSON.parse(read('package.json')) as { readonly version: string }
+    assert.deepEqual(await run('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
   it('helps, and lists every subcommand', async () => {
     const { code, stdout, stderr } = await run('--help')
     assert.deepEqual([code, stderr], [0, ''])
-    for (const name of ['demo', 'check', 'serve', 'certs', 'predict']) assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
+    for (const name of NAMES) assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
   })
 
   it('says the same as a process, by its exit code and on both outputs', async () => {
@@ -19,17 +28,18 @@ describe('the command line', () => {
     assert.match(stdout, /^Usage: xmpp-federation SUBCOMMAND/)
   })
 
-  for (const name of ['demo', 'check', 'serve', 'certs', 'predict']) {
+  for (const name of NAMES) {
     it(`helps with ${name}`, async () => {
       const { code, stdout, stderr } = await run(name, '--help')
       assert.deepEqual([code, stderr], [0, ''])
       assert.ok(stdout.startsWith(`Usage: xmpp-federation ${name}`))
+      assert.deepEqual(await run(name, '-h'), { code, stdout, stderr })
       assert.match(stdout, /--json {2,}print JSON instead of text/)
     })
   }
 
   const mistakes: readonly (readonly [args: readonly string[], sentence: string | RegExp])[] = [
-    [['dmeo'], 'there is no subcommand "dmeo"; there are demo, check, serve, certs, predict.'],
+    [['dmeo'], 'there is no subcommand "dmeo"; there are demo, check, serve, certs, predict, explain.'],
     [['constructor'], /^there is no subcommand "constructor"/],
     [['demo', '--fast'], "Unknown option '--fast'."],
     [['demo', '--json=yes'], "Option '--json' does not take an argument."],
@@ -37,6 +47,13 @@ describe('the command line', () => {
     [['demo', '--peer', 'nobody'], /^there is no peer "nobody"; there are valid-optional, /],
     [['check'], 'DOMAIN is missing.'],
     [['check', 'a.example'], '--from is missing: the domain to speak for.'],
+    [['check', 'A.example', '--from', 'a.EXAMPLE'], 'DOMAIN and --from are both a.example: no server federates with itself.'],
+    [['check', 'a.example', '--from', 'c.example', '--secret', 'package.json', '--listen', 'x'], /^--listen has to be HOST:PORT/],
+    [
+      ['check', 'a.example', '--from', 'c.example', '--secret', '/nowhere'],
+      '--secret cannot be read: no such file or directory: /nowhere.'
+    ],
+    [['check', 'a.example', '--from', 'c.example', '--secret', devNull], `--secret: ${devNull} has less than 32 bytes.`],
     [['check', 'a b', '--from', 'c.example'], /^DOMAIN: .*"a b" is not a domain name\.$/],
     [['check', 'a.example', '--from', 'c.example', '--cert', 'x.pem'], '--cert and --key belong together.'],
     [['check', 'a.example', '--from', 'c.example', '--resolver', '8.8.8.8'], /^--resolver has to be HOST:PORT/],
@@ -51,14 +68,17 @@ describe('the command line', () => {
       ['check', 'a.example', '--from', 'c.example', '--ca', '/nowhere/ca.pem'],
       '--ca cannot be read: no such file or directory: /nowhere/ca.pem.'
     ],
-    [['serve'], '--config is missing.'],
+    [['serve'], '--config is missing: the config, JSON.'],
     [['serve', '--config', '/nowhere.json'], '--config cannot be read: no such file or directory: /nowhere.json.'],
     [['serve', '--config', 'README.md'], /^README\.md is not JSON: /],
     [['serve', '--config', 'package.json'], /^package\.json: name is not known; known are domains, /],
-    [['certs', 'x'], '--domain is missing.'],
+    [['certs', 'x'], '--domain is missing: a domain to certify.'],
     [['certs', 'x', '--domain', 'a.example', '--state', 'old'], /^--state has to be one of valid, self-signed, /],
-    [['predict'], '--table is missing.'],
-    [['predict', '--table', 'package.json'], /^package\.json: /]
+    [['predict'], '--table is missing: the table, JSON.'],
+    [['predict', '--table', 'package.json'], /^package\.json: /],
+    [['explain'], 'FILE is missing.'],
+    [['explain', '/nowhere.json'], 'FILE cannot be read: no such file or directory: /nowhere.json.'],
+    [['explain', 'package.json'], 'package.json: the report.schema has to be 1, not nothing.']
   ]
 
   for (const [args, sentence] of mistakes) {

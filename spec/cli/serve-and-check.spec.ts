@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -107,6 +108,46 @@ describe('serve and check, as two processes', () => {
     assert.deepEqual([code, report.level, report.policy.options?.external], [0, 'tls-dialback', false])
   })
 
+  it('is confirmed by the running servers of its domain, where it has their secret, and by nobody where it has another', async () => {
+    for (const name of ['secret', 'another']) writeFileSync(join(folder, name), `${randomBytes(24).toString('hex')}\n`)
+    const kept = { ...config(), domains: { 'kept.example': null }, dialbackSecret: { current: 'secret' } }
+    writeFileSync(join(folder, 'kept.json'), JSON.stringify(kept))
+    const keeper = begin('serve', '--config', join(folder, 'kept.json'), '--json')
+    try {
+      const { listening } = JSON.parse(await keeper.line()) as { listening: readonly { port: number }[] }
+      publish('kept.example', listening[0]?.port ?? 0)
+      const where = ['--resolver', `${dns.address}:${dns.port}`, '--allow-private', '--ca', join(folder, 'ca.pem')]
+      const asked = (file: string): Promise<Run> =>
+        run('check', 'served.example', '--from', 'kept.example', '--secret', join(folder, file), ...where)
+      const shared = await asked('secret')
+      assert.deepEqual([shared.code, shared.stderr], [0, ''])
+      assert.match(shared.stdout, /^kept\.example → served\.example: tls-dialback\n/)
+      const { code, stdout } = await asked('another')
+      assert.equal(code, 1)
+      assert.match(stdout, /Our key was not confirmed: the servers of kept\.example have to be running, with the secret of --secret\.\n$/)
+    } finally {
+      await keeper.end()
+    }
+  })
+
+  it('explains a report that was saved, and says where another policy would have ended', async () => {
+    const file = join(folder, 'report.json')
+    const { stdout: saved } = await check('clear.example', ...credentials(), '--json')
+    writeFileSync(file, saved)
+    const told = await run('explain', file)
+    assert.equal(told.code, 0)
+    assert.match(told.stdout, /^checking\.example → clear\.example: plain-dialback\n/)
+    assert.match(told.stdout, /This link is NOT encrypted\. It would take a peer that offers TLS\.\n$/)
+    const encrypted = await run('explain', file, '--policy', 'encrypted')
+    assert.equal(encrypted.code, 1)
+    // STARTTLS is asked for even where it is not offered: what would have been said to that was not seen.
+    assert.match(encrypted.stdout.slice(told.stdout.length), /^Under encrypted nobody knows: how TLS would have gone, at [\w.:]+\.\n$/)
+    const never = await run('explain', file, '--option', 'dialback=never')
+    assert.deepEqual([never.code, never.stdout], [1, `${told.stdout}Under ladder it ends at none.\n`])
+    const again = await run('explain', file, '--json', '--option', 'dialback=always')
+    assert.deepEqual([again.code, JSON.parse(again.stdout)], [0, { level: 'plain-dialback', notes: [] }])
+  })
+
   it('says before it dials that its own certificate does not verify', async () => {
     const { stderr } = await check('served.example', ...credentials('.expired'), '--policy', 'encrypted')
     assert.match(stderr, /^--cert does not verify here: expired on \d{4}-[^\n]*\n/)
@@ -116,8 +157,11 @@ describe('serve and check, as two processes', () => {
     const where = ['--resolver', `${dns.address}:${dns.port}`, '--allow-private', '--ca', join(folder, 'ca.pem')]
     const { code, stdout, stderr } = await run('check', 'served.example', '--from', 'checking.example', ...where)
     assert.equal(code, 1)
-    assert.equal(stderr, 'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen.\n')
-    assert.match(stdout, /Nobody was listening for the call back of dialback here: see --listen\.\n$/)
+    assert.equal(
+      stderr,
+      'Only dialback is left, and nobody listens here for its call back: the peer will hardly answer. See --listen and --secret.\n'
+    )
+    assert.match(stdout, /Nobody was listening for the call back of dialback here: see --listen and --secret\.\n$/)
   })
 
   it('does not speak of dialback where a certificate is enough, or where dialback is not wanted', async () => {

@@ -18,7 +18,16 @@ describe('the config file of serve', () => {
   const hosted = { cert: 'a.pem', key: 'a.key' }
 
   before(() => {
-    const files = { 'a.pem': own.cert, 'a.key': own.key, 'b.key': other.key, 'ca.pem': authority.certificate, 'empty.pem': '' }
+    const files = {
+      'a.pem': own.cert,
+      'a.key': own.key,
+      'b.key': other.key,
+      'ca.pem': authority.certificate,
+      'empty.pem': '',
+      now: `${'n'.repeat(32)}\n`,
+      then: 't'.repeat(32),
+      tiny: 'four'
+    }
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   })
 
@@ -30,7 +39,7 @@ describe('the config file of serve', () => {
     assert.deepEqual(read({ domains: { 'a.example': null } }), { echo: false, federation: { domains: { 'a.example': undefined } } })
   })
 
-  it('covers domains with certificates, listeners, resolver, trust, policy with layers, guards, overrides and limits', () => {
+  it('covers domains with certificates, listeners, resolver, trust, policy with layers, guards, overrides, secrets, deadlines and limits', () => {
     const { federation, echo } = read({
       domains: { 'a.example': hosted, 'b.example': null },
       listen: [
@@ -42,9 +51,12 @@ describe('the config file of serve', () => {
       policy: { preset: 'encrypted', options: { acceptSelfSigned: false }, forDomains: [{ patterns: ['old.example'], preset: 'ladder' }] },
       guards: [
         { kind: 'block', patterns: ['bad.example'] },
-        { kind: 'pin', patterns: ['a.example'], pins: [{ leaf256: HASH }] }
+        { kind: 'pin', patterns: ['a.example'], pins: [{ leaf256: HASH }] },
+        { kind: 'ratchet', patterns: ['*.example'], hold: 'level' }
       ],
       overrides: { 'c.example': { host: '127.0.0.1', port: 5299, tls: 'direct' } },
+      dialbackSecret: { current: 'now', accepted: ['then'] },
+      timeouts: { idle: 60_000 },
       limits: { stanzaBytes: 20_000 },
       echo: true
     })
@@ -60,9 +72,11 @@ describe('the config file of serve', () => {
     assert.equal(federation.policy?.name, 'ladder over encrypted')
     assert.deepEqual(
       federation.guards?.map(({ name }) => name),
-      ['block', 'pin']
+      ['block', 'pin', 'ratchet']
     )
     assert.deepEqual(federation.overrides, { 'c.example': { host: '127.0.0.1', port: 5299, tls: 'direct' } })
+    assert.deepEqual(federation.dialbackSecret, { current: 'n'.repeat(32), accepted: ['t'.repeat(32)] })
+    assert.deepEqual(federation.timeouts, { idle: 60_000 })
     assert.deepEqual(federation.limits, { stanzaBytes: 20_000 })
   })
 
@@ -146,6 +160,14 @@ describe('the config file of serve', () => {
     [{ ...base, guards: [{ kind: 'block', patterns: [], pins: [] }] }, /^guards\[0\]\.pins belongs to a guard of the kind pin$/],
     [{ ...base, overrides: { 'b.example': { port: 1 } } }, /^overrides\["b\.example"\]\.host is missing$/],
     [{ ...base, overrides: { 'b..example': { host: 'x' } } }, /^overrides\["b\.\.example"\]: .*is not a domain name$/],
+    [{ ...base, guards: [{ kind: 'block', patterns: [], hold: 'level' }] }, /^guards\[0\]\.hold belongs to a guard of the kind ratchet$/],
+    [
+      { ...base, guards: [{ kind: 'ratchet', patterns: [], hold: 'all' }] },
+      /^guards\[0\]\.hold has to be one of encryption, level, not "all"$/
+    ],
+    [{ ...base, timeouts: { idle: 0 } }, /^timeouts\.idle has to be a whole number from 1 to \d+, not 0$/],
+    [{ ...base, dialbackSecret: { current: 'short' } }, /^dialbackSecret\.current cannot be read: no such file/],
+    [{ ...base, dialbackSecret: { current: 'tiny' } }, /^dialbackSecret\.current has to be at least 32 bytes long, not 4$/],
     [{ ...base, limits: { stanzas: 1 } }, /^limits\.stanzas is not known; known are stanzaBytes, /],
     [{ ...base, limits: { depth: 7 } }, /^limits\.depth has to be a whole number from 8 to 1000, not 7$/],
     [{ ...base, limits: { attributes: 1_001 } }, /^limits\.attributes has to be a whole number from 16 to 1000, not 1001$/],
