@@ -14,7 +14,7 @@ export function queuesFull(pair: DomainPair, stanzas: number, bytes: number): Fe
 
 /** Each of so many pairs has a link or something waiting. */
 export function tooManyRoutes(pair: DomainPair, most: number): FederationError {
-  return new FederationError('S2S_LIMIT', { pair, detail: `${most} pairs are in use (limits.routes)` })
+  return new FederationError('S2S_BUSY', { pair, detail: `${most} pairs have a link or something waiting (limits.routes)` })
 }
 
 /** There will never be room for it. */

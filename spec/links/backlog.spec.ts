@@ -153,8 +153,8 @@ describe('the pairs that are remembered', () => {
     const last = `silent${MOST}`
     for (const work of [send(last), a.connect(pairOf('a.example', `${last}.example`))]) {
       const error = await rejection(work)
-      assert.deepEqual([error.code, error.stanzaCondition], ['S2S_LIMIT', 'resource-constraint'])
-      assert.match(error.message, /40 pairs are in use \(limits\.routes\)/)
+      assert.deepEqual([error.code, error.fault, error.stanzaCondition], ['S2S_BUSY', 'us', 'resource-constraint'])
+      assert.match(error.message, /40 pairs have a link or something waiting \(limits\.routes\)/)
     }
     assert.deepEqual([a.routes().length, targets().includes('silent0.example')], [MOST, true])
     void rejection(send('silent0'))
