@@ -10,7 +10,7 @@ import type { Router } from './links/router.ts'
 import { isTrust } from './option-checks.ts'
 import { checkGuards, checkPolicy } from './policy/shape.ts'
 import { shown, wrong } from './rules/option-value.ts'
-import { firstFallen } from './streams/standing.ts'
+import { firstFallen, notOurs } from './streams/standing.ts'
 import type { LiveLink } from './streams/standing.ts'
 
 /** Changes the settings of a running engine. After each change every live link is judged anew, and ended where a pair may not go on. */
@@ -89,9 +89,26 @@ export class Control {
     await Promise.all([...this.#links].map(link => this.#judge(link)))
   }
 
+  /**
+   * Where a pair has fallen because its domain has gone, or has become ours, the others have done nothing: what they have under way is
+   * acknowledged before the link ends.
+   */
+  #retire(link: LiveLink): void {
+    const { observer } = this.#server
+    const errors = link.pairs.map(each => notOurs(each, this.#server))
+    const [error] = errors.filter(each => each !== undefined)
+    if (error === undefined || !errors.includes(undefined) || this.#fallen.has(link)) return
+    observer.emit('link-reset', { link, error })
+    link.retire(
+      error,
+      link.pairs.flatMap(({ pair }, index) => (errors[index] === undefined ? [] : [pair]))
+    )
+  }
+
   /** A judgement that took its time counts only if the settings are still those that it was made by. */
   async #judge(link: LiveLink): Promise<void> {
     const { observer } = this.#server
+    this.#retire(link)
     for (;;) {
       const { epoch } = this.#server
       const error = await firstFallen(link.standing(), this.#server, this.#stopped)

@@ -82,7 +82,8 @@ export interface Federation {
    */
   addDomain(name: string, credentials?: Credentials): Promise<void>
   /**
-   * Hosts a domain no more: its incoming streams end with `host-gone`, its links close, and what waits is rejected.
+   * Hosts a domain no more: its incoming streams end with `host-gone`, its links close, and what waits is rejected. On a link that it shares
+   * with other pairs nothing of it flows any more; the link closes when what the others have sent on it is acknowledged.
    *
    * @throws FederationError `S2S_CONFIG` for one that is not hosted or is the default domain, and where `domains` is a KeyStore
    */

@@ -46,7 +46,7 @@ describe('an engine that drains', () => {
     return world.clock.now() - began
   }
 
-  it('[XEP0198-4-a] waits for what the peer still handles, however long that takes while it handles some', async () => {
+  it('[ENG-Q-a] waits for what the peer still handles, however long that takes while it handles some', async () => {
     await world.engine('b.example', { onStanza: slow })
     const a = await world.engine('a.example')
     await world.run(a.connect(pairOf('a.example', 'b.example')))
@@ -55,7 +55,7 @@ describe('an engine that drains', () => {
     assert.deepEqual(await ends, { acknowledged: 400 })
   })
 
-  it('[XEP0198-4-a] and for what it sends back on links that others have opened', async () => {
+  it('[ENG-Q-a] and for what it sends back on links that others have opened', async () => {
     const b = await world.engine('b.example')
     const a = await world.engine('a.example', { onStanza: slow })
     await world.run(a.send(message('a.example', 'b.example', 'there')))
@@ -163,7 +163,7 @@ describe('an engine that drains', () => {
     assert.deepEqual([over?.stanzas, over?.held.stanzas, over?.unacknowledged.stanzas], [0, 0, 0])
   })
 
-  it('[ENG-Q-a] tells what was too old that it waited for room, where there is a link', async () => {
+  it('[RFC6120-10.4.3-a] tells what was too old that it waited for room, where there is a link', async () => {
     const { a, peer, end } = await meetPeer({ limits: { unackedStanzas: 1 }, timeouts: { queue: 5_000 } })
     const late = a.send(message('a.example', 'b.example', 'late')).catch((thrown: unknown) => FederationError.from(thrown))
     await world.clock.advance(5_001)

@@ -2,6 +2,7 @@ import { statusOf } from '../auth/evidence.ts'
 import type { Evidence } from '../auth/evidence.ts'
 import { FederationError } from '../errors.ts'
 import { domain, pairKey } from '../model/domain.ts'
+import type { DomainPair } from '../model/domain.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Downgrade, PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
@@ -47,7 +48,8 @@ export class AuthenticatedPairs {
 
   /** Both ways. */
   get statuses(): readonly PairStatus[] {
-    return [...this.pairs.values(), ...(this.#reversed?.pairs.values() ?? [])]
+    const received = [...this.pairs.values()].filter(({ pair }) => !this.#delivery.refuses(pair))
+    return [...received, ...(this.#reversed?.pairs.values() ?? [])]
   }
 
   /** The lowest of the pairs' levels. */
@@ -148,7 +150,11 @@ export class AuthenticatedPairs {
       report: () => n.report(),
       close: because => n.close(open.stream, because),
       standing: () => this.statuses.map(status => onStream(status, open, n)),
-      reset: error => n.stop(error)
+      reset: error => n.stop(error),
+      retire: (error, fallen) => {
+        for (const each of fallen) this.#drop(each)
+        n.retire(open.stream, error)
+      }
     })
     this.#link = link
     this.#lifetime = new Lifetime({
@@ -174,6 +180,11 @@ export class AuthenticatedPairs {
     n.conclude(undefined)
     observer.emit('link-established', { link })
     return link
+  }
+
+  #drop(pair: DomainPair): void {
+    this.#delivery.refuse(pair)
+    this.#reversed?.drop(pair)
   }
 
   #isCertified(): boolean {

@@ -1,21 +1,23 @@
 import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
-import { within } from '../model/within.ts'
+import { Settlement } from '../streams/settlement.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 
 /**
- * The polite end of an incoming stream: what we have sent on it is acknowledged, for a while; then our closing tag goes, and what the
+ * The polite end of an incoming stream: what we have sent on it is acknowledged, for a while where somebody is in a hurry; then our closing tag goes, and what the
  * peer still sends is served until its own comes, for a while (RFC 6120 §4.4).
  */
 export class Farewell {
   readonly #n: IncomingNegotiation
+  readonly #settlement: Settlement
   #isBegun = false
   #isHeard = false
   #timer: Timer | undefined
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
+    this.#settlement = new Settlement(n.server.clock)
   }
 
   /** One side is leaving: nothing is sent any more. */
@@ -33,17 +35,24 @@ export class Farewell {
     return this.#timer !== undefined
   }
 
+  /** The wait for acknowledgements takes no longer than what a peer gets to close. */
+  hurry(): void {
+    this.#settlement.atMost(this.#n.server.timeouts.close)
+  }
+
   /** @param because what the peer is told, if anything */
   begin(stream: XmlStream, because?: FederationError): void {
     if (this.#isBegun || this.#n.signal.aborted) return
     this.#isBegun = true
     const { server, authenticated } = this.#n
     const acknowledgements = authenticated.reversed?.acknowledgements
+    const settled = this.#settlement.of(acknowledgements)
     if (acknowledgements?.pending !== true) this.#say(stream, because)
-    else server.background(within(acknowledgements.settled(), server.clock, server.timeouts.close).then(() => this.#say(stream, because)))
+    else server.background(settled.then(() => this.#say(stream, because)))
   }
 
   end(): void {
+    this.#settlement.end()
     this.#timer?.cancel()
   }
 

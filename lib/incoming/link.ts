@@ -1,5 +1,6 @@
 import type { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
+import type { DomainPair } from '../model/domain.ts'
 import { weakest } from '../model/level.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { PairStatus, Report } from '../model/report.ts'
@@ -18,6 +19,7 @@ export interface LinkSource {
   readonly close: (because: FederationError | undefined) => Promise<void>
   readonly standing: () => readonly PairOnStream[]
   readonly reset: (error: FederationError) => void
+  readonly retire: (error: FederationError, fallen: readonly DomainPair[]) => void
 }
 
 /** An incoming stream on which at least one pair is authenticated; it grows with each further pair. */
@@ -64,6 +66,10 @@ export class IncomingLink implements LiveLink {
 
   reset(error: FederationError): void {
     this.#source.reset(error)
+  }
+
+  retire(error: FederationError, fallen: readonly DomainPair[]): void {
+    this.#source.retire(error, fallen)
   }
 }
 

@@ -48,7 +48,7 @@ export class IncomingNegotiation {
   readonly #startedAt: number
   readonly #over = new AbortController()
   readonly #deadline: Timer
-  readonly #farewell = new Farewell(this)
+  readonly #farewell: Farewell
   #stopped: FederationError | undefined
   #failure: FederationError | undefined
   #wake: (() => void) | undefined
@@ -61,6 +61,7 @@ export class IncomingNegotiation {
     this.parts = parts
     this.server = server
     this.arrival = arrival
+    this.#farewell = new Farewell(this)
     this.peer = this.#stranger()
     this.trace = new Trace({ id: this.id, clock: server.clock, observer: server.observer, peer: () => this.peer })
     this.authenticated = new AuthenticatedPairs(this)
@@ -203,8 +204,14 @@ export class IncomingNegotiation {
 
   /** Ends the stream politely. */
   close(stream: XmlStream, because?: FederationError): Promise<void> {
+    this.#farewell.hurry()
     this.#farewell.begin(stream, because)
     return this.#gone
+  }
+
+  /** The same as soon as what was sent is acknowledged, however long that takes while the peer handles some of it. */
+  retire(stream: XmlStream, because: FederationError): void {
+    this.#farewell.begin(stream, because)
   }
 
   /** Ends the stream politely where it has authenticated somebody, and with an error where not. */

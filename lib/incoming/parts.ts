@@ -1,6 +1,7 @@
 import type { VerifyKey } from '../auth/dialback-receiving.ts'
 import type { LocalServer } from '../auth/local-server.ts'
-import type { Delivery, OnStanza } from '../streams/delivery.ts'
+import type { Delivery } from '../streams/delivery.ts'
+import type { OnStanza } from '../streams/handler.ts'
 import type { PairOrder } from '../streams/pair-order.ts'
 import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import type { LiveLink } from '../streams/standing.ts'

@@ -4,6 +4,7 @@ import { statusOf } from '../auth/evidence.ts'
 import { reversedEvidence } from '../auth/reversal.ts'
 import type { FederationError } from '../errors.ts'
 import { pairKey, reversed } from '../model/domain.ts'
+import type { DomainPair } from '../model/domain.ts'
 import type { Link } from '../model/link.ts'
 import type { Proof } from '../model/level.ts'
 import type { Peer } from '../model/policy.ts'
@@ -122,6 +123,11 @@ export class ReversedPairs {
     this.pairs.set(pairKey(status.pair), status)
     server.observer.emit('pair-authenticated', { link, pair: status })
     parts.carriers.add(status.pair, this.#carrierFor(link))
+  }
+
+  /** The pair is not to be sent here any more. */
+  drop(pair: DomainPair): void {
+    this.pairs.delete(pairKey(pair))
   }
 
   /** After our closing tag: what the peer still acknowledges counts. */

@@ -1,5 +1,6 @@
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
+import type { DomainPair } from '../model/domain.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
@@ -8,32 +9,23 @@ import type { TlsFacts } from '../model/stream.ts'
 import { lowestLevel } from '../incoming/link.ts'
 import type { AuthenticatedStream } from '../outgoing/negotiate.ts'
 import { SharedStream } from '../outgoing/shared-stream.ts'
-import { escapeText } from '../rules/escape.ts'
 import { kindOf } from '../rules/permitted.ts'
 import { isLoss } from '../rules/stream-management.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
-import type { IncomingParts } from '../incoming/parts.ts'
 import type { LostStream, Remains } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import { closedBecause, expired, milliseconds, stalled } from '../streams/liveness.ts'
+import { Settlement } from '../streams/settlement.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import { within } from '../model/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { XmlStream } from '../xml/stream.ts'
+import type { OutgoingLinkParts } from './outgoing-link-parts.ts'
+import { outOfPlace } from './refusals.ts'
 import { flowBack } from './reverse-flow.ts'
 import type { ReverseFlow } from './reverse-flow.ts'
-
-/** What an outgoing link is made with beside its stream. */
-export interface OutgoingLinkParts {
-  readonly report: Report
-  readonly server: LocalServer
-  /** What comes back on a stream that goes both ways is received with. */
-  readonly parts: IncomingParts
-  /** A stream of the same pair that was lost: it goes on here, if the peer agrees. */
-  readonly lost: LostStream | undefined
-}
 
 /**
  * One outgoing stream that carries stanzas of its pairs (RFC 6120 §4.5), and back those of the reversed pairs where it goes both ways.
@@ -59,6 +51,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   readonly #lifetime: Lifetime
   readonly #acknowledgements: Acknowledgements
   readonly #back: ReverseFlow | undefined
+  readonly #settlement: Settlement
   #lastSent: number
   #open = true
   #reading = true
@@ -82,6 +75,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#stream = stream
     this.#chain = tls?.secured.chain ?? []
     this.#server = server
+    this.#settlement = new Settlement(server.clock)
     this.#lastSent = this.since
     this.shared = new SharedStream({
       carrier: this,
@@ -160,12 +154,19 @@ export class OutgoingLink implements LiveLink, Carrier {
   }
 
   async close(reason?: string): Promise<void> {
-    await this.#end(closedBecause(reason))
+    await this.closeWith(closedBecause(reason))
   }
 
   /** Ends the stream with the error's own stream condition. */
-  async closeWith(error: FederationError): Promise<void> {
+  async closeWith(error: FederationError | undefined): Promise<void> {
+    this.#settlement.atMost(this.#server.timeouts.close)
     await this.#end(error)
+  }
+
+  retire(error: FederationError, fallen: readonly DomainPair[]): void {
+    this.shared.drop(fallen)
+    this.#back?.drop(fallen)
+    this.#server.background(this.#end(error))
   }
 
   /** Something else than a stanza. */
@@ -201,10 +202,10 @@ export class OutgoingLink implements LiveLink, Carrier {
     return this.#closing
   }
 
-  /** What is still to be acknowledged is waited for, for a while; and so is what the peer says before its own closing tag. */
+  /** What is still to be acknowledged is waited for; and so is, for a while, what the peer says before its own closing tag. */
   async #leave(error: FederationError | undefined): Promise<void> {
     const { clock, timeouts } = this.#server
-    if (this.#acknowledgements.pending) await within(this.#acknowledgements.settled(), clock, timeouts.close)
+    await this.#settlement.of(this.#acknowledgements)
     if (this.#back !== undefined) {
       // What the peer sends before its own closing tag is still delivered.
       this.#stream.sendClosing(error)
@@ -225,6 +226,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#failure ??= error
     this.#back?.end(error)
     this.shared.end(error)
+    this.#settlement.end()
     this.#closing ??= this.#hangUp(error)
   }
 
@@ -245,6 +247,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     await this.#closing
     this.#leaveBehind(this.#failure ?? cause)
     this.#lifetime.end()
+    this.#settlement.end()
     return this.#failure
   }
 
@@ -253,9 +256,9 @@ export class OutgoingLink implements LiveLink, Carrier {
     return this.#failure !== undefined && isLoss(this.#failure)
   }
 
-  /** Nothing is acknowledged any more. The next link takes it up, if the stream has the one pair still that it was made for. */
+  /** Nothing is acknowledged any more. The next link takes it up, if no pair has ever joined the one that the stream was made for. */
   #leaveBehind(cause: FederationError | undefined): void {
-    if (this.shared.pairs.length === 1) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
+    if (this.shared.isOfOnePair) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
     if (!this.#isLost) this.lost?.giveUp()
     this.#acknowledgements.end(cause)
   }
@@ -291,10 +294,6 @@ export class OutgoingLink implements LiveLink, Carrier {
     if (kind === 'dialback-answer') return this.shared.receive(frame)
     const turn = this.#back === undefined ? 'unexpected' : this.#back.receive(frame)
     if (turn !== 'unexpected') return turn
-    throw new FederationError('S2S_STREAM_ERROR_SENT', {
-      detail: `<${escapeText(frame.name)}/> from the receiving entity, which has no business here`,
-      condition: 'unsupported-stanza-type',
-      stream: 'unsupported-stanza-type'
-    })
+    throw outOfPlace(frame.name)
   }
 }

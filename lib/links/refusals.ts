@@ -1,5 +1,6 @@
 import { FederationError } from '../errors.ts'
 import type { DomainPair } from '../model/domain.ts'
+import { escapeText } from '../rules/escape.ts'
 
 /** More waits than may: there may be room later. */
 export function queueFull(pair: DomainPair, stanzas: number, bytes: number): FederationError {
@@ -39,4 +40,13 @@ export function closedAgain(pair: DomainPair, times: number): FederationError {
 /** There is a link, and what was sent before fills it. */
 export function noRoomInTime(pair: DomainPair, most: number): FederationError {
   return new FederationError('S2S_TIMEOUT', { pair, detail: `it waited for room on a link for ${most} ms` })
+}
+
+/** An element that a receiving entity does not send. */
+export function outOfPlace(name: string): FederationError {
+  return new FederationError('S2S_STREAM_ERROR_SENT', {
+    detail: `<${escapeText(name)}/> from the receiving entity, which has no business here`,
+    condition: 'unsupported-stanza-type',
+    stream: 'unsupported-stanza-type'
+  })
 }

@@ -59,12 +59,17 @@ export class ReverseFlow {
     this.delivery.join(status)
   }
 
+  /** Nothing of these pairs is delivered any more. */
+  drop(fallen: readonly DomainPair[]): void {
+    for (const pair of fallen) this.delivery.refuse(pair)
+  }
+
   has(pair: DomainPair): boolean {
     return this.#pairs.has(pairKey(pair))
   }
 
   get pairs(): readonly PairStatus[] {
-    return [...this.#pairs.values()]
+    return [...this.#pairs.values()].filter(({ pair }) => !this.delivery.refuses(pair))
   }
 
   /**

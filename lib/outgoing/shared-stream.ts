@@ -41,6 +41,7 @@ export class SharedStream {
   /** Pairs that the peer has answered about and that are not decided, by `pairKey`: what to call when they are. */
   readonly #undecided = new Map<string, () => void>()
   #pairs: readonly PairStatus[]
+  #wasJoined = false
   #refusals = 0
 
   constructor(options: SharedStreamOptions) {
@@ -52,6 +53,11 @@ export class SharedStream {
 
   get pairs(): readonly PairStatus[] {
     return this.#pairs
+  }
+
+  /** Whether nobody has ever joined the pair that it was opened for. */
+  get isOfOnePair(): boolean {
+    return !this.#wasJoined
   }
 
   /** The target that its header named. */
@@ -143,10 +149,17 @@ export class SharedStream {
   add(evidence: Evidence, reversed: Evidence | undefined): PairStatus {
     const status = statusOf(evidence)
     this.#pairs = [...this.#pairs, status]
+    this.#wasJoined = true
     if (reversed !== undefined) this.#options.back?.add(reversed)
     this.#options.grown()
     this.#decide(evidence.pair)
     return status
+  }
+
+  /** These pairs are not its pairs any more. */
+  drop(fallen: readonly DomainPair[]): void {
+    const keys = new Set(fallen.map(pairKey))
+    this.#pairs = this.#pairs.filter(({ pair }) => !keys.has(pairKey(pair)))
   }
 
   /**

@@ -1,23 +1,15 @@
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import { pairKey } from '../model/domain.ts'
+import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
-import type { Link } from '../model/link.ts'
 import type { PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
-import { isThenable } from '../model/thenable.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { HandledStanzas } from './handled.ts'
+import { Handler } from './handler.ts'
+import type { OnStanza, Place } from './handler.ts'
 import type { OrderedStream, PairOrder } from './pair-order.ts'
-
-/** Where a stanza came in. */
-interface Place {
-  readonly link: Link
-  readonly pair: PairStatus
-}
-
-/** The application's own: takes each stanza of an authenticated pair, in order. */
-export type OnStanza = (stanza: Stanza, on: Place) => void | PromiseLike<void>
 
 /** A stanza that waits for the handler to finish with those before it. */
 interface Waiting {
@@ -54,7 +46,7 @@ type Surroundings = Pick<LocalServer, 'clock' | 'observer' | 'limits' | 'timeout
  */
 export class Delivery implements OrderedStream {
   readonly handled: HandledStanzas
-  readonly #onStanza: OnStanza
+  readonly #handler: Handler
   readonly #order: PairOrder<Delivery>
   readonly #server: Surroundings
   #source: Source | undefined
@@ -62,6 +54,8 @@ export class Delivery implements OrderedStream {
   #holdsMore = false
   /** The pairs that may come here, by `pairKey`. */
   readonly #pairs = new Set<string>()
+  /** Those of which nothing is handed over any more, by `pairKey`. */
+  readonly #refused = new Set<string>()
   #stopWaiting: () => void = () => undefined
   #readsAhead = false
   /** What is in hand, or is to be as soon as what came on other streams is not. */
@@ -75,7 +69,7 @@ export class Delivery implements OrderedStream {
 
   constructor(onStanza: OnStanza, order: PairOrder<Delivery>, server: Surroundings) {
     this.handled = new HandledStanzas(server.clock)
-    this.#onStanza = onStanza
+    this.#handler = new Handler(onStanza, server.observer)
     this.#order = order
     this.#server = server
   }
@@ -90,6 +84,15 @@ export class Delivery implements OrderedStream {
     const key = pairKey(pair)
     this.#pairs.add(key)
     this.#order.join(key, this)
+  }
+
+  /** A pair has fallen: nothing of it is handed over any more; nor what comes behind it, where that would have to be counted along. */
+  refuse(pair: DomainPair): void {
+    this.#refused.add(pairKey(pair))
+  }
+
+  refuses(pair: DomainPair): boolean {
+    return this.#refused.size > 0 && this.#refused.has(pairKey(pair))
   }
 
   /** The stream goes both ways. */
@@ -211,12 +214,16 @@ export class Delivery implements OrderedStream {
 
   #begin(next: Waiting): Promise<void> | undefined {
     const { stanza, on, key, isCounted } = next
+    if (this.#refused.has(key)) {
+      if (isCounted) this.end()
+      return undefined
+    }
     const olders = this.#order.olders(key, this)
     if (olders !== undefined) {
       if ([...olders].some(each => each.hasLeft(key))) return this.#after(olders, next)
       this.#order.goOn(key, this)
     }
-    const handed = this.#hand(stanza, on)
+    const handed = this.#handler.hand(stanza, on)
     return isCounted ? this.handled.count(handed) : handed
   }
 
@@ -260,28 +267,6 @@ export class Delivery implements OrderedStream {
     const watchers = this.#watchers
     this.#watchers = []
     for (const each of watchers) each()
-  }
-
-  #hand(stanza: Stanza, on: Place): Promise<void> | undefined {
-    try {
-      const handled = this.#onStanza(stanza, on)
-      return isThenable(handled) ? this.#settled(handled) : undefined
-    } catch (cause) {
-      this.#failed(cause)
-      return undefined
-    }
-  }
-
-  async #settled(handled: PromiseLike<unknown>): Promise<void> {
-    try {
-      await handled
-    } catch (cause) {
-      this.#failed(cause)
-    }
-  }
-
-  #failed(cause: unknown): void {
-    this.#server.observer.warn(new FederationError('S2S_INTERNAL', { detail: 'onStanza failed', cause }))
   }
 }
 

@@ -22,8 +22,28 @@ export interface PairOnStream {
 export interface LiveLink extends Link {
   /** Its pairs, to be judged anew when settings have changed. */
   standing(): readonly PairOnStream[]
+  /** Nothing of these pairs flows on it any more; it ends with the error's stream condition when what the others have sent is acknowledged. */
+  retire(error: FederationError, fallen: readonly DomainPair[]): void
   /** Ends it at once with the error's stream condition: it may not go on. */
   reset(error: FederationError): void
+}
+
+/** Why a pair cannot go on on any link, whatever policy says; undefined: one end of it is served here, and the other is not. */
+export function notOurs({ pair, flow }: PairStatus, { hosted }: LocalServer): FederationError | undefined {
+  const [local, remote] = flow === 'send' ? [pair.sender, pair.target] : [pair.target, pair.sender]
+  if (!hosted.has(local))
+    return new FederationError('S2S_NOT_HOSTED', {
+      pair,
+      detail: `${local} is not served here any more`,
+      condition: 'item-not-found'
+    })
+  if (!hosted.has(remote)) return undefined
+  return new FederationError('S2S_LOCAL_DOMAIN', {
+    pair,
+    detail: `${remote} is served here now`,
+    stream: 'reset',
+    condition: 'not-authorized'
+  })
 }
 
 /**
@@ -37,19 +57,8 @@ async function stillStands(on: PairOnStream, server: LocalServer): Promise<Feder
   const { pair, flow } = status
   const [direction, local, remote] =
     flow === 'send' ? (['outgoing', pair.sender, pair.target] as const) : (['incoming', pair.target, pair.sender] as const)
-  if (!server.hosted.has(local))
-    return new FederationError('S2S_NOT_HOSTED', {
-      pair,
-      detail: `${local} is not served here any more`,
-      condition: 'item-not-found'
-    })
-  if (server.hosted.has(remote))
-    return new FederationError('S2S_LOCAL_DOMAIN', {
-      pair,
-      detail: `${remote} is served here now`,
-      stream: 'reset',
-      condition: 'not-authorized'
-    })
+  const outside = notOurs(status, server)
+  if (outside !== undefined) return outside
   const own = await server.ourCertificate(local).catch((): OwnState => ({ ours: 'missing' }))
   const peer: Peer = { direction, local, remote, ...(address === undefined ? {} : { address }), purpose: 'stanzas', ...own }
   const book = server.rulebook()

@@ -379,7 +379,7 @@ export const mutations: readonly Mutation[] = [
   {
     rule: 'a stanza waits for the handler of the one before, whoever made its promise',
     id: 'RFC6120-10.1-a',
-    file: 'lib/streams/delivery.ts',
+    file: 'lib/streams/handler.ts',
     find: 'return isThenable(handled) ?',
     replace: 'return handled instanceof Promise ?',
     specs: ['spec/incoming/stanzas.spec.ts']
@@ -594,5 +594,21 @@ export const mutations: readonly Mutation[] = [
     find: 'MOST_REDIRECTS = 3',
     replace: 'MOST_REDIRECTS = 4',
     specs: ['spec/outgoing/redirect.spec.ts']
+  },
+  {
+    rule: 'a domain that is removed leaves nothing of other pairs in doubt',
+    id: 'ENG-Q-a',
+    file: 'lib/control.ts',
+    find: '    this.#retire(link)\n',
+    replace: '',
+    specs: ['spec/federation-domains.spec.ts']
+  },
+  {
+    rule: 'nothing is delivered any more to a domain that is removed',
+    id: 'RFC6120-10.4-a',
+    file: 'lib/streams/delivery.ts',
+    find: 'if (this.#refused.has(key)) {',
+    replace: 'if (false as boolean) {',
+    specs: ['spec/federation-domains.spec.ts']
   }
 ]
