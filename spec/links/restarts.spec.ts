@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { Element } from 'ltx'
 import type { Federation } from '../../lib/federation.ts'
 import { policies } from '../../lib/policy/presets.ts'
-import { listenForPeers } from '../../lib/testing/scripted-connections.ts'
+import { dialPeer, listenForPeers } from '../../lib/testing/scripted-connections.ts'
 import type { PeerListener } from '../../lib/testing/scripted-connections.ts'
 import type { ScriptedPeer } from '../../lib/testing/scripted-peer.ts'
+import { simulatedTls } from '../../lib/testing/simulated-tls.ts'
 import { createWorld, rejection } from '../world.ts'
 import type { World } from '../world.ts'
 
@@ -131,6 +132,45 @@ describe('a peer that ends a stream before anything got through', () => {
     await authenticate(peer)
     await peer.expect('message', undefined, { id: '1' })
     assert.equal(await world.run(late), 'written')
+    peer.close()
+    await gone(peer)
+  })
+
+  it('is given no fewer tries for a stream of its own that ended before anything flowed back', async () => {
+    await a.setPolicy(undefined)
+    const credentials = world.authority.issue('b.example', { now: world.clock.now() })
+    const from = world.network.transportFor('192.0.2.200')
+    const own = await dialPeer(from, { address: world.addressOf('a.example'), port: 5269 }, { tls: simulatedTls(), credentials })
+    const greet = async (): Promise<void> => {
+      own.sendHeader({ from: 'b.example', to: 'a.example' })
+      await own.expectHeader()
+      await own.expectFeatures()
+    }
+    await greet()
+    await own.startTls()
+    await greet()
+    own.send(`<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>`)
+    await own.expect('success')
+    own.restart()
+    await greet()
+    await world.clock.settle()
+    const [wire] = world.network.wires
+    wire?.reset(0)
+    const links: (string | undefined)[] = []
+    a.on('route-changed', ({ route }) => links.push(route.link))
+    const back = a.links()[0]?.id
+    const sent = send('0')
+    for (let restarts = 0; restarts < MOST_DIALS - 1; restarts += 1) {
+      const peer = await listener.accept()
+      await authenticate(peer)
+      peer.sendStreamError('system-shutdown')
+      await gone(peer)
+    }
+    const peer = await listener.accept()
+    await authenticate(peer)
+    await peer.expect('message', undefined, { id: '0' })
+    assert.equal(await world.run(sent), 'written')
+    assert.deepEqual(links.slice(0, 3), [undefined, back, undefined], 'it was handed to the stream of the peer before')
     peer.close()
     await gone(peer)
   })
