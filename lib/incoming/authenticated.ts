@@ -160,14 +160,12 @@ export class AuthenticatedPairs {
     this.#lifetime = new Lifetime({
       clock,
       timeouts,
+      stream: open.stream,
       peersIdle: undefined,
       // White space of the peer says that it wants to keep the link; the peer closes it when no stanza moves.
       lastMoved: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
-      lastWritten: () => open.stream.lastWritten,
-      stalledSince: () => open.stream.stalledSince,
       notAfter: () => (this.#isCertified() ? open.certificate?.verdict.notAfter : undefined),
       onIdle: () => void n.close(open.stream),
-      onQuiet: () => open.stream.write(' '),
       onStalled: () => n.stop(stalled(timeouts.write)),
       onExpiry: () => n.stop(expired())
     })

@@ -90,14 +90,12 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#lifetime = new Lifetime({
       clock: server.clock,
       timeouts: server.timeouts,
+      stream,
       peersIdle: milliseconds(established.features.limits?.idleSeconds),
       // White space keeps a connection, and makes it worth nothing: the side that opened a link closes it when no stanza moves.
       lastMoved: () => Math.max(this.#lastSent, stream.lastElement),
-      lastWritten: () => stream.lastWritten,
-      stalledSince: () => stream.stalledSince,
       notAfter: () => (this.#isCertified ? tls?.verdict.notAfter : undefined),
       onIdle: () => server.background(this.close()),
-      onQuiet: () => stream.write(' '),
       onStalled: () => this.#break(stalled(server.timeouts.write)),
       onExpiry: () => server.background(this.closeWith(expired()))
     })

@@ -1,26 +1,18 @@
 import type { Clock, Timer } from '../model/plugs.ts'
 import type { Timeouts } from '../model/settings.ts'
+import type { XmlStream } from '../xml/stream.ts'
 
-/** What a link looks like to whoever watches over it. Moments are milliseconds on the engine's clock. */
-export interface Watched {
-  /** When something was there last that makes the link worth keeping. */
-  readonly lastMoved: () => number
-  /** When we last said anything, white space included. */
-  readonly lastWritten: () => number
-  /** Since when the connection has not taken what we write; undefined while it does. */
-  readonly stalledSince: () => number | undefined
-  /** ISO 8601: until when the certificate that authenticates the peer is valid; undefined while none does. */
-  readonly notAfter: () => string | undefined
-}
-
-export interface LifetimeOptions extends Watched {
+export interface LifetimeOptions {
   readonly clock: Clock
   readonly timeouts: Pick<Timeouts, 'idle' | 'keepAlive' | 'write'>
+  readonly stream: Pick<XmlStream, 'writable' | 'lastWritten' | 'stalledSince' | 'write'>
+  /** When something was there last that makes the link worth keeping, on the engine's clock. */
+  readonly lastMoved: () => number
+  /** ISO 8601: until when the certificate that authenticates the peer is valid; undefined while none does. */
+  readonly notAfter: () => string | undefined
   /** Milliseconds of silence that the peer allows (XEP-0478 §3); undefined: it has not said. */
   readonly peersIdle: number | undefined
   readonly onIdle: () => void
-  /** Something has to be said, lest somebody on the way forgets the connection. */
-  readonly onQuiet: () => void
   readonly onStalled: () => void
   readonly onExpiry: () => void
 }
@@ -49,21 +41,23 @@ export class Lifetime {
   /** Does what is due and waits for what is next; to be called as well when something is authenticated, and when the connection is full. */
   look(): void {
     if (this.#isOver) return
-    const { clock, timeouts, lastMoved, lastWritten, stalledSince, onIdle, onQuiet, onStalled, onExpiry } = this.#options
+    const { clock, timeouts, stream, lastMoved, onIdle, onStalled, onExpiry } = this.#options
     this.#timer?.cancel()
     const now = clock.now()
     const expiry = this.#expiry()
-    const stalled = stalledSince()
+    const stalled = stream.stalledSince
     const givenUp = stalled === undefined ? Infinity : stalled + timeouts.write
     const idle = lastMoved() + timeouts.idle
     if (now > expiry) return onExpiry()
     if (now >= givenUp) return onStalled()
     if (now >= idle) return onIdle()
-    if (stalled === undefined && now >= lastWritten() + this.#quiet) onQuiet()
-    const quiet = stalled === undefined ? lastWritten() + this.#quiet : Infinity
+    const isTaking = stalled === undefined && stream.writable
+    if (isTaking && now >= stream.lastWritten + this.#quiet) stream.write(' ')
+    const quiet = isTaking ? stream.lastWritten + this.#quiet : Infinity
     // What was written of late may not be taken.
-    const doubt = stalled === undefined && now - lastWritten() < timeouts.write ? now + timeouts.write : Infinity
-    this.#next = Math.min(expiry + 1, givenUp, idle, quiet, doubt, now + LONGEST_WAIT)
+    const doubt = stalled === undefined && now - stream.lastWritten < timeouts.write ? now + timeouts.write : Infinity
+    // A moment that has come already would come again and again.
+    this.#next = Math.max(now + 1, Math.min(expiry + 1, givenUp, idle, quiet, doubt, now + LONGEST_WAIT))
     this.#timer = clock.setTimeout(() => this.look(), this.#next - now)
   }
 

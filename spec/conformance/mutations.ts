@@ -457,6 +457,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/pair-order.spec.ts']
   },
   {
+    rule: 'a link on which nothing can be written wakes nobody to write on it',
+    id: 'RFC6120-4.6.1-a',
+    file: 'lib/streams/lifetime.ts',
+    find: 'stalled === undefined && stream.writable',
+    replace: 'stalled === undefined',
+    specs: ['spec/streams/lifetime.spec.ts']
+  },
+  {
     rule: 'a peer that has many streams wait for each other costs no more than it has streams',
     id: 'RFC6120-10.1-b',
     file: 'lib/streams/pair-order.ts',
