@@ -132,7 +132,7 @@ export class Dialler {
     this.#shared.add(link.shared)
     observer.emit('link-established', { link })
     for (const pair of link.pairs) observer.emit('pair-authenticated', { link, pair })
-    const gone = link.closed.then(error => {
+    const gone = link.ended.then(error => {
       this.#links.delete(link)
       this.#shared.delete(link.shared)
       observer.emit('link-closed', { link, error })

@@ -13,7 +13,7 @@ import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import { expired, stalled } from '../streams/liveness.ts'
 import type { XmlStream } from '../xml/stream.ts'
-import { IncomingLink, lowestLevel } from './link.ts'
+import { IncomingLink, isCertified, lowestLevel } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 import { ReversedPairs } from './reversed.ts'
 import type { OpenStream } from './stage.ts'
@@ -164,7 +164,7 @@ export class AuthenticatedPairs {
       peersIdle: undefined,
       // White space of the peer says that it wants to keep the link; the peer closes it when no stanza moves.
       lastMoved: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
-      notAfter: () => (this.#isCertified() ? open.certificate?.verdict.notAfter : undefined),
+      notAfter: () => (isCertified(this.statuses) ? open.certificate?.verdict.notAfter : undefined),
       onIdle: () => void n.close(open.stream),
       onStalled: () => n.stop(stalled(timeouts.write)),
       onExpiry: () => n.stop(expired())
@@ -183,10 +183,6 @@ export class AuthenticatedPairs {
   #drop(pair: DomainPair): void {
     this.#delivery.refuse(pair)
     this.#reversed?.drop(pair)
-  }
-
-  #isCertified(): boolean {
-    return this.statuses.some(pair => pair.peerIdentity !== 'dns')
   }
 
   #downgraded(downgrades: readonly Downgrade[]): void {

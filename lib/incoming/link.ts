@@ -73,6 +73,11 @@ export class IncomingLink implements LiveLink {
   }
 }
 
+/** Whether a certificate is what some pair's peer is known by. */
+export function isCertified(pairs: readonly PairStatus[]): boolean {
+  return pairs.some(({ peerIdentity }) => peerIdentity !== 'dns')
+}
+
 /** What a set of pairs is worth: its lowest level. */
 export function lowestLevel(pairs: readonly PairStatus[]): SecurityLevel | undefined {
   return pairs

@@ -7,6 +7,7 @@ import type { Step } from '../model/policy.ts'
 import { admitStanza } from '../rules/addressing.ts'
 import { kindOf, permitted } from '../rules/permitted.ts'
 import type { ElementKind, IncomingState } from '../rules/permitted.ts'
+import { part } from '../streams/liveness.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_TLS } from '../xml/namespaces.ts'
 import { createStanza } from '../xml/stanza.ts'
@@ -109,8 +110,11 @@ async function hearOut(stream: XmlStream, n: IncomingNegotiation): Promise<void>
   const rest = n.authenticated.idle()
   if (rest === undefined) return
   const { reversed } = n.authenticated
-  // Nor is anything acknowledged any more: the pairs that were sent back here are free when the connection is gone.
-  if (reversed !== undefined) void stream.gone().then(() => reversed.end(undefined))
+  if (reversed !== undefined) {
+    reversed.acknowledgements.end(undefined)
+    // The pairs that were sent back here are free when the connection is gone.
+    n.server.background(part(stream, n.server).then(() => reversed.end(undefined)))
+  }
   await n.untilStopped(rest)
 }
 

@@ -12,6 +12,7 @@ import type { PairStatus } from '../model/report.ts'
 import { askAdmit, pinsFor } from '../rules/decide.ts'
 import { reachesHigherAlone, reversalRefusal } from '../rules/reversal.ts'
 import type { Reversal } from '../rules/reversal.ts'
+import { commonOptions } from '../streams/acknowledgements-options.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
@@ -52,17 +53,12 @@ export class ReversedPairs {
 
   /** @param maxBytes the largest stanza that the peer takes (XEP-0478); undefined: it has not said */
   constructor(n: IncomingNegotiation, stream: XmlStream, maxBytes: number | undefined) {
-    const { clock, timeouts, limits } = n.server
     this.#n = n
     this.#stream = stream
     this.#maxBytes = maxBytes
     this.#closed = new Promise(resolve => (this.#tellClosed = resolve))
     this.acknowledgements = new Acknowledgements({
-      clock,
-      timeout: timeouts.acknowledgement,
-      progress: timeouts.progress,
-      unackedStanzas: limits.unackedStanzas,
-      unackedBytes: limits.unackedBytes,
+      ...commonOptions(n.server),
       maxBytes,
       resumption: undefined,
       write: stream.write.bind(stream),

@@ -6,17 +6,18 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
-import { lowestLevel } from '../incoming/link.ts'
+import { isCertified, lowestLevel } from '../incoming/link.ts'
 import type { AuthenticatedStream } from '../outgoing/negotiate.ts'
 import { SharedStream } from '../outgoing/shared-stream.ts'
 import { kindOf } from '../rules/permitted.ts'
 import { isLoss } from '../rules/stream-management.ts'
+import { commonOptions } from '../streams/acknowledgements-options.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
-import type { LostStream, Remains } from '../streams/lost-stream.ts'
+import type { LostStream } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
-import { closedBecause, expired, milliseconds, stalled } from '../streams/liveness.ts'
+import { closedBecause, expired, milliseconds, part, stalled } from '../streams/liveness.ts'
 import { Settlement } from '../streams/settlement.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import { within } from '../model/within.ts'
@@ -38,15 +39,15 @@ export class OutgoingLink implements LiveLink, Carrier {
   readonly certificate?: CertificateVerdict
   readonly since: number
   readonly report: Report
-  /** Resolves with the error that ended the link, or undefined for a polite end, when the connection is gone. */
   readonly closed: Promise<FederationError | undefined>
+  /** As {@link closed}, when what came back on it is handled as well. */
+  readonly ended: OutgoingLink['closed']
   /** The largest stanza that the peer takes, in bytes (XEP-0478); undefined: it has not said. */
   readonly maxBytes: number | undefined
   lost: LostStream | undefined
   /** What further pairs join it by. */
   readonly shared: SharedStream
   readonly #stream: XmlStream
-  readonly #chain: readonly Buffer[]
   readonly #server: LocalServer
   readonly #lifetime: Lifetime
   readonly #acknowledgements: Acknowledgements
@@ -58,6 +59,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   #failure: FederationError | undefined
   #closing: Promise<void> | undefined
   #tellRead: () => void = () => undefined
+  #tellClosed: (error: FederationError | undefined) => void = () => undefined
   /** Resolves when nothing is read any more. */
   readonly #readAll = new Promise<void>(resolve => (this.#tellRead = resolve))
 
@@ -73,7 +75,6 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.report = report
     this.maxBytes = established.features.limits?.maxBytes
     this.#stream = stream
-    this.#chain = tls?.secured.chain ?? []
     this.#server = server
     this.#settlement = new Settlement(server.clock)
     this.#lastSent = this.since
@@ -94,25 +95,26 @@ export class OutgoingLink implements LiveLink, Carrier {
       peersIdle: milliseconds(established.features.limits?.idleSeconds),
       // White space keeps a connection, and makes it worth nothing: the side that opened a link closes it when no stanza moves.
       lastMoved: () => Math.max(this.#lastSent, stream.lastElement),
-      notAfter: () => (this.#isCertified ? tls?.verdict.notAfter : undefined),
+      notAfter: () => (isCertified(this.pairs) ? tls?.verdict.notAfter : undefined),
       onIdle: () => server.background(this.close()),
       onStalled: () => this.#break(stalled(server.timeouts.write)),
       onExpiry: () => server.background(this.closeWith(expired()))
     })
     this.#acknowledgements = new Acknowledgements({
-      clock: server.clock,
-      timeout: server.timeouts.acknowledgement,
-      progress: server.timeouts.progress,
-      unackedStanzas: server.limits.unackedStanzas,
-      unackedBytes: server.limits.unackedBytes,
+      ...commonOptions(server),
       maxBytes: this.maxBytes,
       resumption: server.extensions.resumption ? server.timeouts.resumption : undefined,
       write: stream.write.bind(stream),
       ...(this.#back === undefined ? {} : { received: { stream, handled: this.#back.delivery.handled } }),
       fail: error => this.#break(error)
     })
-    if (server.extensions.streamManagement && established.features.sm) this.#manage(lost?.take())
-    this.closed = this.#run()
+    if (server.extensions.streamManagement && established.features.sm) {
+      const remains = lost?.take()
+      if (remains === undefined) this.#acknowledgements.enable()
+      else this.#acknowledgements.resume(remains)
+    }
+    this.closed = new Promise(resolve => (this.#tellClosed = resolve))
+    this.ended = this.#run()
   }
 
   /** Both ways. */
@@ -173,24 +175,14 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#stream.write(xml)
   }
 
-  /** Whether a certificate is what some pair's peer is known by. */
-  get #isCertified(): boolean {
-    return this.pairs.some(({ peerIdentity }) => peerIdentity !== 'dns')
-  }
-
   standing(): readonly PairOnStream[] {
-    const stream = { encrypted: this.#stream.encrypted, chain: this.#chain }
+    const stream = { encrypted: this.shared.encrypted, chain: this.shared.chain }
     const address = this.shared.connection?.address
     return this.pairs.map(status => ({ status, ...stream, ...(status.flow === 'send' || address === undefined ? {} : { address }) }))
   }
 
   reset(error: FederationError): void {
     this.#break(error)
-  }
-
-  #manage(remains: Remains | undefined): void {
-    if (remains === undefined) this.#acknowledgements.enable()
-    else this.#acknowledgements.resume(remains)
   }
 
   #end(error: FederationError | undefined): Promise<void> {
@@ -246,6 +238,7 @@ export class OutgoingLink implements LiveLink, Carrier {
     this.#leaveBehind(this.#failure ?? cause)
     this.#lifetime.end()
     this.#settlement.end()
+    this.#tellClosed(this.#failure)
     return this.#failure
   }
 
@@ -268,9 +261,7 @@ export class OutgoingLink implements LiveLink, Carrier {
         this.#back?.delivery.rest()
         await this.#stream.readable()
       } else if (frame.kind === 'close') {
-        // What is handed over from now on takes the next link.
-        this.#open = false
-        return await this.#back?.delivery.idle()
+        return await this.#hearOut()
       } else {
         const turn = this.#act(frame)
         if (turn !== undefined) await this.#stream.unlessGone(turn)
@@ -278,6 +269,17 @@ export class OutgoingLink implements LiveLink, Carrier {
       // A peer that asks and never listens is not read either.
       if (this.#stream.backlog > this.#server.limits.unackedBytes) await this.#stream.drained()
     }
+  }
+
+  /** The peer has closed the stream: what it has sent is handled, however long that takes, and nothing that we have leaves here any more. */
+  #hearOut(): Promise<void> | undefined {
+    this.#open = false
+    const rest = this.#back?.delivery.idle()
+    if (rest === undefined) return undefined
+    this.#leaveBehind(undefined)
+    // What is handed over takes the next link when the connection is gone.
+    this.#server.background(part(this.#stream, this.#server).then(() => this.#tellClosed(this.#failure)))
+    return rest
   }
 
   /** Our closing tag is sent: what is still acknowledged is heard, and nothing is judged any more. */

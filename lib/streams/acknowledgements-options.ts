@@ -1,3 +1,4 @@
+import type { LocalServer } from '../auth/local-server.ts'
 import type { FederationError } from '../errors.ts'
 import type { Clock } from '../model/plugs.ts'
 import type { Taken } from '../xml/outbox.ts'
@@ -22,4 +23,14 @@ export interface AcknowledgementsOptions {
   readonly received?: { readonly stream: XmlStream; readonly handled: HandledStanzas }
   /** The peer does not answer: the stream has to end with this. */
   readonly fail: (error: FederationError) => void
+}
+
+/** What is the same for every link of an engine. */
+export function commonOptions({
+  clock,
+  timeouts,
+  limits
+}: LocalServer): Pick<AcknowledgementsOptions, 'clock' | 'timeout' | 'progress' | 'unackedStanzas' | 'unackedBytes'> {
+  const { unackedStanzas, unackedBytes } = limits
+  return { clock, timeout: timeouts.acknowledgement, progress: timeouts.progress, unackedStanzas, unackedBytes }
 }

@@ -1,4 +1,7 @@
+import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
+import { within } from '../model/within.ts'
+import type { XmlStream } from '../xml/stream.ts'
 
 /** The error for a peer that takes nothing of what we write (RFC 6120 §4.6.2). */
 export function stalled(timeout: number): FederationError {
@@ -19,4 +22,14 @@ export function milliseconds(seconds: number | undefined): number | undefined {
 /** The error for a peer whose certificate has expired while the link was there (RFC 6120 §13.7.2.3). */
 export function expired(): FederationError {
   return new FederationError('S2S_CERTIFICATE', { detail: 'it has expired since the stream began', stream: 'reset' })
+}
+
+/**
+ * The end of a connection whose peer has closed the stream, while we are still busy with what it has sent. It has some time to end the
+ * connection, and to be told what else is handled; then we do. Resolves when the connection is gone.
+ */
+export async function part(stream: XmlStream, { clock, timeouts }: Pick<LocalServer, 'clock' | 'timeouts'>): Promise<void> {
+  await within(stream.gone(), clock, timeouts.close)
+  stream.sendClosing()
+  await stream.hangUp()
 }

@@ -457,6 +457,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/pair-order.spec.ts']
   },
   {
+    rule: 'a busy handler holds up nothing that goes the other way',
+    id: 'ENG-Q-a',
+    file: 'lib/links/outgoing-link.ts',
+    find: 'this.#server.background(part(this.#stream, this.#server).then(() => this.#tellClosed(this.#failure)))',
+    replace: '',
+    specs: ['spec/links/busy-handlers.spec.ts']
+  },
+  {
     rule: 'a link on which nothing can be written wakes nobody to write on it',
     id: 'RFC6120-4.6.1-a',
     file: 'lib/streams/lifetime.ts',

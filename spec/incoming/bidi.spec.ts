@@ -212,6 +212,21 @@ describe('incoming/bidi', () => {
     assert.deepEqual([...late], [['2', 'unsent']])
   })
 
+  it('is gone for what is sent back when the peer has closed it, although it keeps the connection and a handler is busy', async () => {
+    const { scene, caller } = await linked(BIDI, { onStanza: () => new Promise(() => undefined) })
+    await caller.say(ENABLE)
+    const fates = send(scene, '1')
+    const carrier = carrierOf(scene)
+    await caller.say(`${message()}</stream:stream>`)
+    assert.equal(FederationError.from(fates.get('1')).code, 'S2S_IN_DOUBT')
+    const closed = carrier.closed.then(() => scene.clock.now())
+    const began = scene.clock.now()
+    await scene.clock.advance(20_000)
+    assert.equal(await caller.hear(), `${ack(0)}</stream:stream>`)
+    assert.equal(await scene.clock.run(closed), began + 10_000)
+    assert.equal(scene.links.size, 1, 'what has come is still being handled')
+  })
+
   it('waits for what it sent to be acknowledged before its closing tag, and takes what is acknowledged after it', async () => {
     const { scene, caller } = await linked(BIDI)
     await caller.say(ENABLE)

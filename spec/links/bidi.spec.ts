@@ -209,6 +209,37 @@ describe('an outgoing link that goes both ways', () => {
     peer.hangUp()
   })
 
+  it('goes on with a link of its own when the peer has closed it, keeps the connection and has a handler busy', async () => {
+    const gates: (() => void)[] = []
+    const peer = await bidirectional({
+      onStanza: ({ id = '' }) => {
+        heard.push(id)
+        return new Promise<void>(resolve => gates.push(resolve))
+      }
+    })
+    const closed: unknown[] = []
+    engine.on('link-closed', ({ error }) => closed.push(error))
+    peer.send(`${stanza('1')}${stanza('2')}</stream:stream>`)
+    await world.clock.settle()
+    const sent = engine.send(new Element('message', { from: 'x@a.example', to: 'y@b.example', id: 'm' })).catch(() => undefined)
+    const next = listener.accept()
+    await world.clock.advance(9_999)
+    assert.doesNotMatch(peer.transcript, /← .*<\/stream:stream>/)
+    await world.clock.advance(1)
+    await peer.expectClose()
+    peer.hangUp()
+    const again = await world.run(next)
+    assert.deepEqual([heard, closed], [['1'], []])
+    gates[0]?.()
+    await world.clock.settle()
+    assert.deepEqual([heard, closed], [['1', '2'], []], 'what came is handed over however long it takes')
+    gates[1]?.()
+    await world.clock.settle()
+    assert.deepEqual(closed, [undefined])
+    again.reset()
+    await world.run(sent)
+  })
+
   it('delivers what the peer still sends after our closing tag', async () => {
     const peer = await bidirectional()
     const closing = engine.links().map(link => link.close())
