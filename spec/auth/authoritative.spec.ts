@@ -42,11 +42,11 @@ describe('auth/authoritative', () => {
   })
 
   it('[XEP0220-2.2.2-b] swaps the addresses as they were spelt and copies the id, whatever characters it holds', () => {
-    const id = `&<"' >`
+    const id = ` &<"' >  `
     const key = keyFor('bücher.example', 'montague.example', id)
     assert.equal(
       answerVerify({ from: 'MONTAGUE.example', to: 'xn--bcher-kva.example', id, key }, server),
-      "<db:verify from='xn--bcher-kva.example' to='MONTAGUE.example' id='&amp;&lt;&quot;&apos; &gt;' type='valid'/>"
+      "<db:verify from='xn--bcher-kva.example' to='MONTAGUE.example' id=' &amp;&lt;&quot;&apos; &gt;  ' type='valid'/>"
     )
   })
 

@@ -626,5 +626,133 @@ export const mutations: readonly Mutation[] = [
     find: 'if (this.#refused.has(key)) {',
     replace: 'if (false as boolean) {',
     specs: ['spec/federation-domains.spec.ts']
+  },
+  {
+    rule: 'features follow the header inside TLS too',
+    id: 'RFC6120-4.3.2-a',
+    file: 'lib/incoming/greet.ts',
+    find: 'if (isModern) stream.write(featuresXml',
+    replace: 'if (isModern && opened.tls === undefined) stream.write(featuresXml',
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'features follow the header after SASL too',
+    id: 'RFC6120-4.3.2-a',
+    file: 'lib/incoming/greet.ts',
+    find: 'if (isModern) stream.write(featuresXml',
+    replace: 'if (isModern && (opened.tls === undefined || opened.sasl !== undefined)) stream.write(featuresXml',
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'every header of ours says whose it is',
+    id: 'RFC6120-4.7.1-b',
+    file: 'lib/incoming/greet.ts',
+    find: 'headerXml({ from: local, ...to',
+    replace: 'headerXml({ ...(opened.tls === undefined ? { from: local } : {}), ...to',
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'every header of ours says whom it is for',
+    id: 'RFC6120-4.7.2-a',
+    file: 'lib/incoming/greet.ts',
+    find: 'const to = remote === undefined ?',
+    replace: 'const to = remote === undefined || opened.tls !== undefined ?',
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'a stanza keeps the language of its stream, whichever that is',
+    id: 'RFC6120-8.1.5-a',
+    file: 'lib/xml/frame.ts',
+    find: "declarations.set('xml:lang', lang)",
+    replace: "declarations.set('xml:lang', 'en')",
+    specs: ['spec/xml/stanza.spec.ts']
+  },
+  {
+    rule: 'white space keeps a link',
+    id: 'RFC6120-11.7-a',
+    file: 'lib/xml/stream.ts',
+    find: 'this.lastHeard = this.#options.clock.now()\n',
+    replace: '\n',
+    specs: ['spec/incoming/streams.spec.ts']
+  },
+  {
+    rule: 'white space is no reason to keep a link of ours open',
+    id: 'RFC6120-11.7-a',
+    file: 'lib/links/outgoing-link.ts',
+    find: 'Math.max(this.#lastSent, stream.lastElement)',
+    replace: 'Math.max(this.#lastSent, stream.lastHeard)',
+    specs: ['spec/links/liveness.spec.ts']
+  },
+  {
+    rule: 'an empty authorization identity is sent to nobody who did not ask',
+    id: 'RFC6120-6.4.2-a',
+    file: 'lib/auth/sasl-initiating.ts',
+    find: "return { authzid: pair.sender, username: '', password: '' }",
+    replace: "return { authzid: '', username: '', password: '' }",
+    specs: ['spec/outgoing/transcripts.spec.ts']
+  },
+  {
+    rule: 'the address that was authorised is the one that is routed',
+    id: 'ENG-NAME-b',
+    file: 'lib/xml/stanza.ts',
+    find: 'return new FramedStanza(frame, frame.name, from, to)',
+    replace: "return new FramedStanza(frame, frame.name, readAddress(frame.from ?? ''), readAddress(frame.to ?? ''))",
+    specs: ['spec/xml/stanza.spec.ts']
+  },
+  {
+    rule: 'nobody routes a copy of an address that was authorised',
+    id: 'ENG-NAME-b',
+    file: 'lib/incoming/negotiate.ts',
+    find: 'createStanza(frame, judged.from, judged.to)',
+    replace: 'createStanza(frame, { ...judged.from }, { ...judged.to })',
+    specs: ['spec/rules/addressing.spec.ts']
+  },
+  {
+    rule: 'the limit of the peer is kept to the byte',
+    id: 'XEP0478-b',
+    file: 'lib/links/route.ts',
+    find: 'next.size > (carrier.maxBytes ?? Infinity)',
+    replace: 'next.size > (carrier.maxBytes ?? Infinity) + 1',
+    specs: ['spec/links/routes.spec.ts']
+  },
+  {
+    rule: 'what is as large as the peer takes is sent',
+    id: 'XEP0478-b',
+    file: 'lib/links/route.ts',
+    find: 'next.size > (carrier.maxBytes ?? Infinity)',
+    replace: 'next.size >= (carrier.maxBytes ?? Infinity)',
+    specs: ['spec/links/routes.spec.ts']
+  },
+  {
+    rule: 'limits are integers of 32 bits',
+    id: 'XEP0478-d',
+    file: 'lib/xml/features.ts',
+    find: 'value > 0 && value < 2 ** 32',
+    replace: 'value > 0',
+    specs: ['spec/xml/features.spec.ts']
+  },
+  {
+    rule: 'pings of users are for users',
+    id: 'XEP0199-4.3-a',
+    file: 'lib/links/own-answers.ts',
+    find: "type === 'get' && isDomain(to) &&",
+    replace: "type === 'get' &&",
+    specs: ['spec/links/pings.spec.ts']
+  },
+  {
+    rule: 'the id of a question is repeated as it was',
+    id: 'XEP0220-2.2.2-b',
+    file: 'lib/auth/authoritative.ts',
+    find: 'id: request.id } as const',
+    replace: 'id: request.id.trim() } as const',
+    specs: ['spec/auth/authoritative.spec.ts']
+  },
+  {
+    rule: 'a key is for the id as it was',
+    id: 'XEP0220-2.2.2-b',
+    file: 'lib/auth/authoritative.ts',
+    find: 'streamId: request.id })',
+    replace: 'streamId: request.id.trim() })',
+    specs: ['spec/auth/authoritative.spec.ts']
   }
 ]

@@ -490,8 +490,8 @@ describe('incoming/dialback, authoritative server', () => {
 
   it('[XEP0220-2.2.2-b] copies ids with special characters', async () => {
     const { caller } = await inClear()
-    const heard = await caller.say(verify('&amp;&lt;&quot;&apos; x', `\n${keyOf(`&<"' x`)}\n`))
-    assert.equal(heard, answer('&amp;&lt;&quot;&apos; x', 'valid'))
+    const heard = await caller.say(verify(' &amp;&lt;&quot;&apos; x ', `\n${keyOf(` &<"' x `)}\n`))
+    assert.equal(heard, answer(' &amp;&lt;&quot;&apos; x ', 'valid'))
   })
 
   it('answers under the accepted secrets as well', async () => {

@@ -21,6 +21,25 @@ describe('incoming/headers', () => {
     assert.equal(caller.writes.length, 1, 'header and features leave in one write')
   })
 
+  it('[RFC6120-4.7.1-b] [RFC6120-4.7.2-a] [RFC6120-4.3.2-a] does so again inside TLS and after SASL, for whichever domain is wanted', async () => {
+    for (const local of ['montague.example', 'second.example']) {
+      const caller = await (await createScene()).call()
+      const wanted = header({ to: local })
+      const answers = (heard: string, ...parts: readonly string[]): void => {
+        const [before, features = ''] = withoutIds(heard).split('<stream:features>')
+        assert.equal(before, ours(local))
+        assert.match(features, /<\/stream:features>$/u)
+        for (const part of [...parts, SM, LIMITS]) assert.ok(features.includes(part), `no ${part} in ${features}`)
+      }
+      answers(await caller.say(wanted), STARTTLS, DIALBACK)
+      await caller.say(STARTTLS)
+      await caller.secure(certificate('capulet.example'))
+      answers(await caller.say(wanted), '<mechanism>EXTERNAL</mechanism>', DIALBACK)
+      assert.match(await caller.say(auth('=')), /^<success /u)
+      answers(await caller.say(wanted))
+    }
+  })
+
   it('[RFC6120-4.7.3-a] gives ids of 128 random bits, new for the first header, inside TLS and after SASL', async () => {
     const caller = await (await createScene()).call()
     const ids = [idIn(await caller.say(header()))]

@@ -67,7 +67,7 @@ describe('incoming/the end of a stream', () => {
     assert.deepEqual(closings(other.scene), ['S2S_STREAM_CLOSED'])
   })
 
-  it('closes a link on which nothing moved for the idle time, politely; white space is movement', async () => {
+  it('[RFC6120-11.7-a] closes a link on which nothing moved for the idle time, politely; white space is movement', async () => {
     const { scene, caller } = await linked({ timeouts: { idle: 100_000 } })
     await scene.clock.advance(60_000)
     assert.equal(await caller.say(' '), '')

@@ -31,6 +31,32 @@ describe('a link that is there and quiet', () => {
     assert.deepEqual([a.links().length, b.links().length], [0, 0], 'and closed when no stanza moves on it')
   })
 
+  it('[RFC6120-11.7-a] is closed by who opened it when no stanza moves, however much white space comes', async () => {
+    const listener = await listenForPeers(world.network.transportFor('192.0.2.200'), { host: '192.0.2.200', port: 5269 })
+    world.network.zone.server('b.example', { addresses: ['192.0.2.200'] })
+    const a = await world.engine('a.example', { policy: policies.ladder({ tls: 'never' }) })
+    const connected = a.connect(PAIR)
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    peer.sendFeatures({ dialback: 'with-errors' })
+    await peer.expect('result')
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    await world.run(connected)
+    for (let minute = 0; minute < 29; minute += 1) {
+      peer.send(' \n')
+      await world.clock.advance(MINUTE)
+    }
+    assert.equal(a.links().length, 1)
+    peer.send(' \n')
+    await world.clock.advance(2 * MINUTE)
+    await peer.expectClose()
+    peer.close()
+    await world.clock.settle()
+    assert.equal(a.links().length, 0)
+    await listener.close()
+  })
+
   it('says something sooner where the peer announces that it waits no longer', async () => {
     const b = await world.engine('b.example', { timeouts: { idle: 100_000 } })
     const a = await world.engine('a.example', { timeouts: { idle: 100 * MINUTE } })

@@ -51,12 +51,13 @@ describe('what the engine answers itself', () => {
       )
     })
 
-  it('leaves pings to the application where it is told to, and those of users and of other requests in any case', async () => {
+  it('[XEP0199-4.3-a] leaves pings to the application where it is told to, and those of users and of other requests in any case', async () => {
     const theirs = seen()
     await world.engine('b.example', { answerPings: false, onStanza: theirs.onStanza })
     const other = seen()
     await world.engine('c.example', { onStanza: other.onStanza })
-    const a = await world.engine('a.example')
+    const ours = seen()
+    const a = await world.engine('a.example', { onStanza: ours.onStanza })
     const ping = new Element('ping', { xmlns: 'urn:xmpp:ping' })
     await world.run(a.send(iq('get', 'p1', ping)))
     const toUser = iq('get', 'p2', ping)
@@ -65,7 +66,12 @@ describe('what the engine answers itself', () => {
     const query = iq('get', 'p3', new Element('query', { xmlns: 'urn:x' }))
     query.attrs['to'] = 'c.example'
     await world.run(a.send(query))
-    assert.deepEqual([theirs.stanzas.map(({ id }) => id), other.stanzas.map(({ id }) => id)], [['p1'], ['p2', 'p3']])
+    const toSession = iq('get', 'p4', ping)
+    toSession.attrs['to'] = 'c.example/session'
+    await world.run(a.send(toSession))
+    await world.clock.settle()
+    assert.deepEqual([theirs.stanzas.map(({ id }) => id), other.stanzas.map(({ id }) => id)], [['p1'], ['p2', 'p3', 'p4']])
+    assert.deepEqual(ours.stanzas, [], 'and the engine answers none of them')
   })
 
   it('[RFC6120-8.2.3-a] an iq of no type or an unknown one, with bad-request; the stream goes on', async () => {

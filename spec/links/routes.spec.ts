@@ -26,6 +26,37 @@ describe('the route of a pair', () => {
     assert.equal(world.clock.pendingTimers, 0)
   })
 
+  it('[XEP0478-b] sends what has just the size that the peer takes, and nothing of one byte more', async () => {
+    const a = await world.engine('a.example', { policy: inClear })
+    const sent = Array.from({ length: 100 }, (_, more) => a.send(message('1', 'x'.repeat(9_860 + more))))
+    const refused = Promise.all(
+      sent.map(each =>
+        each.then(
+          () => [],
+          (error: unknown) => [String(error)]
+        )
+      )
+    )
+    const peer = await listener.accept()
+    await peer.expectHeader()
+    peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
+    const other = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>"
+    peer.sendFeatures({ dialback: 'with-errors', other })
+    await peer.expect('result')
+    peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
+    const messages = (await world.run(refused)).flat()
+    assert.match(messages[0] ?? '', /\b10001 bytes\b.*\b10000\b/)
+    const sizes: number[] = []
+    while (sizes.length < sent.length - messages.length) {
+      const frame = await peer.next()
+      assert.equal(frame?.kind, 'element')
+      sizes.push(frame.size)
+    }
+    assert.equal(sizes.at(-1), 10_000)
+    await peer.expectNothing()
+    peer.close()
+  })
+
   it('[XEP0478-b] refuses what is too large for the peer, and goes on with the rest', async () => {
     const a = await world.engine('a.example', { policy: inClear })
     const sent = [message('1'), message('2', 'x'.repeat(20_000)), message('3')].map(each => a.send(each))

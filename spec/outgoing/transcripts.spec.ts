@@ -374,7 +374,7 @@ describe('the outgoing story, line by line', () => {
       await greet(peer, '1', { starttls: 'required' })
       await peer.acceptStartTls()
       await greet(peer, '2', { mechanisms: ['EXTERNAL'], dialback: 'with-errors' })
-      await peer.expect('auth', NS_SASL)
+      assert.equal((await peer.expect('auth', NS_SASL)).getText(), Buffer.from(US).toString('base64'))
       peer.send(`<failure xmlns='${NS_SASL}'><invalid-authzid/></failure>`)
       assert.equal((await peer.expect('auth', NS_SASL)).getText(), '=')
       peer.send(`<failure xmlns='${NS_SASL}'><not-authorized/><text>no \u001b[31m</text></failure>`.replace('\u001b', '\u202e'))

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { domain, pairKey } from '../../lib/model/domain.ts'
 import { admitStanza } from '../../lib/rules/addressing.ts'
 
@@ -59,6 +60,19 @@ describe('rules/addressing', () => {
     for (const from of [' a.example', 'a.example ', 'a.exa\u00admple', 'a.example\0', '127.0.0.1', '[::1]', `${'a'.repeat(64)}.example`]) {
       assert.equal(verdictOn(from, 'x.example'), 'improper-addressing')
     }
+  })
+
+  it('[ENG-NAME-b] is asked by whoever makes a stanza of what came in, and its addresses are those of the stanza', () => {
+    const lib = new URL('../../lib/', import.meta.url)
+    const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts') && name !== 'xml/stanza.ts')
+    const makers = sources.flatMap(name => {
+      const source = readFileSync(new URL(name, lib), 'utf8')
+      return [...source.matchAll(/createStanza\((.*?)\)/gu)].map(([, given]) => [name, given, /judged = admitStanza\(/u.test(source)])
+    })
+    assert.deepEqual(makers.sort(), [
+      ['incoming/negotiate.ts', 'frame, judged.from, judged.to', true],
+      ['links/reverse-flow.ts', 'frame, judged.from, judged.to', true]
+    ])
   })
 
   it('[XEP0220-2.2.1-c] carries a set of pairs, not the product of their halves', () => {

@@ -51,10 +51,30 @@ describe('A stanza', () => {
     assert.equal(stanza.to.text, 'romeo@b.example')
   })
 
-  it('keeps a language that comes from the header when it is passed on', () => {
-    const stanza = stanzaOf(`<message ${ADDRESSES}/>`, HEADER.replace('version', "xml:lang='it' version"))
-    assert.equal(stanza.element.attrs['xml:lang'], 'it')
-    assert.ok(stanza.bytes.toString().includes('xml:lang="it"'))
+  it('[RFC6120-8.1.5-a] keeps a language that comes from the header when it is passed on, and otherwise its own or none', () => {
+    const italian = HEADER.replace('version', "xml:lang='it' version")
+    for (const [header, own, lang] of [
+      [italian, '', 'it'],
+      [italian, " xml:lang='ru'", 'ru'],
+      [HEADER, " xml:lang='ru'", 'ru'],
+      [HEADER, '', undefined]
+    ] as const) {
+      const stanza = stanzaOf(`<message ${ADDRESSES}${own}/>`, header)
+      assert.equal(stanza.element.attrs['xml:lang'], lang)
+      assert.deepEqual(
+        [...stanza.bytes.toString().matchAll(/xml:lang=["'](.*?)["']/gu)].map(([, said]) => said),
+        lang === undefined ? [] : [lang]
+      )
+      assert.equal(stanza.readdressed({ to: 'x@c.example' }).element.attrs['xml:lang'], lang)
+    }
+  })
+
+  it('[ENG-NAME-b] has for its addresses the objects that were authorised, whatever its own attributes say', () => {
+    const authorised = address('juliet@a.example')
+    const wanted = address('romeo@b.example')
+    const stanza = createStanza(elementOf("<message from='mallory@a.example' to='somebody@else.example'/>"), authorised, wanted)
+    assert.equal(stanza.from, authorised)
+    assert.equal(stanza.to, wanted)
   })
 })
 
