@@ -29,8 +29,8 @@ export interface MochaRun {
   readonly root: string
   /** Spec files relative to the root; default: all. */
   readonly files?: readonly string[]
-  /** Run only specs that cite one of these ids. */
-  readonly citing?: readonly string[]
+  /** Run only specs that cite one of these ids, or any id. */
+  readonly citing?: readonly string[] | 'anything'
   /** List the specs without running them. */
   readonly dry?: boolean
   /** Milliseconds for the whole run. Default 10 minutes. */
@@ -84,6 +84,10 @@ export function debts(table: readonly Statement[], byId: ReadonlyMap<string, rea
   return found
 }
 
+function patternOf(ids: readonly string[]): string {
+  return ids.map(id => `\\[${id.replaceAll('.', '\\.')}\\]`).join('|')
+}
+
 function covers(spec: Spec): boolean {
   return spec.outcome === 'passed' || spec.outcome === 'listed'
 }
@@ -91,7 +95,7 @@ function covers(spec: Spec): boolean {
 function spawnMocha(run: MochaRun, output: string): Promise<string> {
   const args = [join(run.root, 'node_modules/mocha/bin/mocha.js'), '--exit', '--reporter', 'json', '--reporter-option', `output=${output}`]
   if (run.dry === true) args.push('--dry-run')
-  if (run.citing !== undefined) args.push('--grep', run.citing.map(id => `\\[${id.replaceAll('.', '\\.')}\\]`).join('|'))
+  if (run.citing !== undefined) args.push('--grep', run.citing === 'anything' ? CITATION.source : patternOf(run.citing))
   args.push(...(run.files ?? ['spec/**/*.spec.ts']))
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {

@@ -36,8 +36,9 @@ function figures(rows: readonly Statement[], byId: ReadonlyMap<string, readonly 
   const covered = rows.filter(row => row.state === 'covered')
   const cited = covered.filter(row => isCited(row, byId)).length
   const count = (state: Statement['state']): number => rows.filter(row => row.state === state).length
+  const isRun = [...byId.values()].every(specs => specs.every(spec => spec.outcome !== 'listed'))
   const parts = [
-    `${cited} covered by a spec`,
+    `${cited} ${isRun ? 'covered by a passing spec' : 'cited by a spec'}`,
     `${count('deviation')} deviations`,
     `${count('planned')} planned`,
     `${covered.length - cited} open`
