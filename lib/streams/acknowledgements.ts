@@ -12,6 +12,7 @@ import type { AcknowledgementsOptions } from './acknowledgements-options.ts'
 import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
+import { Watchers } from './watchers.ts'
 
 /** A peer that answered and lacks something still is asked again after so many milliseconds, if nothing new is sent meanwhile. */
 const ASK_AGAIN = 5_000
@@ -37,7 +38,7 @@ export class Acknowledgements {
   #isAwaiting = false
   #isAskingSoon = false
   #timer: Timer | undefined
-  #watchers: (() => void)[] = []
+  readonly #watchers = new Watchers()
   #resumption: Resumption | undefined
   #remains: Remains | undefined
 
@@ -88,7 +89,7 @@ export class Acknowledgements {
 
   /** Resolves when more may be sent, or nothing will ever be. */
   async room(): Promise<void> {
-    while (this.full) await this.#change()
+    while (this.full) await this.#watchers.change()
   }
 
   /** Whether the peer still owes acknowledgements. */
@@ -99,7 +100,7 @@ export class Acknowledgements {
   /** Asks for what is unacknowledged, and resolves when nothing is, or will ever be acknowledged. */
   async settled(): Promise<void> {
     if (this.#state === 'on' && this.pending && (this.#sent > this.#asked || !this.#isAwaiting)) this.#ask()
-    while (this.pending) await this.#change()
+    while (this.pending) await this.#watchers.change()
   }
 
   send(consignment: Consignment, ended: Ended): void {
@@ -124,7 +125,7 @@ export class Acknowledgements {
   receive(frame: ElementFrame): boolean {
     const isOn = this.#state === 'on'
     if (frame.name === 'a' && isOn) this.#acknowledge(frame.element().attrs['h'])
-    else if (frame.name === 'r' && isOn) this.#options.write(`<a xmlns='${NS_SM}' h='${wireCount(this.#handled)}'/>`)
+    else if (frame.name === 'r' && isOn) this.#answer()
     else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin(frame.element().attrs)
     else if (frame.name === 'failed' && this.#state === 'asked') this.#goWithout()
     else if (frame.name === 'resumed' && this.#remains !== undefined) this.#goOn(frame.element().attrs['h'])
@@ -157,12 +158,18 @@ export class Acknowledgements {
     this.#remains = undefined
     this.#rest()
     abandon(this.#unacknowledged.takeAll(), cause)
-    this.#tell()
+    this.#watchers.tell()
   }
 
   readonly #write = (consignment: Consignment, taken: Taken): void => {
     const { clock, maxBytes, write } = this.#options
     write(written(consignment, clock.now(), maxBytes), taken)
+  }
+
+  #answer(): void {
+    const { received, write } = this.#options
+    if (received?.handled.isEnabled === true) received.handled.acknowledge()
+    else write(`<a xmlns='${NS_SM}' h='${wireCount(this.#handledBefore)}'/>`)
   }
 
   /** Of those that came the other way. */
@@ -183,7 +190,7 @@ export class Acknowledgements {
     this.#countReceived()
     this.#rest()
     if (this.pending) this.#ask()
-    this.#tell()
+    this.#watchers.tell()
   }
 
   /** `<resumed/>`: what the peer has not counted is sent again, in order, before anything else. */
@@ -199,7 +206,7 @@ export class Acknowledgements {
     this.#movedAt = this.#options.clock.now()
     for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
     if (this.pending) this.#ask()
-    this.#tell()
+    this.#watchers.tell()
   }
 
   /** `<failed/>` after `<resume/>`: what the peer has not counted before it forgot the stream is in doubt. */
@@ -213,7 +220,7 @@ export class Acknowledgements {
     this.#acknowledged = 0
     this.#asked = 0
     this.enable()
-    this.#tell()
+    this.#watchers.tell()
   }
 
   /** `<failed/>`: the stream goes on as one that was never managed. */
@@ -221,7 +228,7 @@ export class Acknowledgements {
     this.#state = 'off'
     this.#rest()
     for (const one of this.#unacknowledged.takeAll()) one.conclude('written')
-    this.#tell()
+    this.#watchers.tell()
   }
 
   #acknowledge(h: unknown): void {
@@ -232,7 +239,7 @@ export class Acknowledgements {
       else if (this.#sent > this.#asked) this.#ask()
       else this.#timer = this.#options.clock.setTimeout(() => this.#ask(), ASK_AGAIN)
     }
-    if (more > 0) this.#tell()
+    if (more > 0) this.#watchers.tell()
   }
 
   /** So many have been handled by the peer. */
@@ -286,15 +293,5 @@ export class Acknowledgements {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#isAwaiting = false
-  }
-
-  #change(): Promise<void> {
-    return new Promise(resolve => this.#watchers.push(resolve))
-  }
-
-  #tell(): void {
-    const watchers = this.#watchers
-    this.#watchers = []
-    for (const each of watchers) each()
   }
 }

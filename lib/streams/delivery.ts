@@ -10,6 +10,7 @@ import { HandledStanzas } from './handled.ts'
 import { Handler } from './handler.ts'
 import type { OnStanza, Place } from './handler.ts'
 import type { OrderedStream, PairOrder } from './pair-order.ts'
+import { Watchers } from './watchers.ts'
 
 /** A stanza that waits for the handler to finish with those before it. */
 interface Waiting {
@@ -65,7 +66,7 @@ export class Delivery implements OrderedStream {
   /** How many of each pair, by `pairKey`. */
   readonly #waitingOf = new Map<string, number>()
   #waitingBytes = 0
-  #watchers: (() => void)[] = []
+  readonly #watchers = new Watchers()
 
   constructor(onStanza: OnStanza, order: PairOrder<Delivery>, server: Surroundings) {
     this.handled = new HandledStanzas(server.clock)
@@ -110,6 +111,7 @@ export class Delivery implements OrderedStream {
     if (this.#isOver) return undefined
     const key = pairKey(on.pair.pair)
     const next = { stanza, on, size, key, isCounted: this.handled.isEnabled }
+    this.handled.arrived()
     for (const older of this.#order.take(key, this)) older.#holdsMore ||= older.#isBackedUp
     if (this.#isBusy) this.#wait(next)
     else {
@@ -127,7 +129,7 @@ export class Delivery implements OrderedStream {
 
   /** The reader has found nothing more to read. */
   rest(): void {
-    if (this.#watchers.length > 0) this.#tell()
+    if (!this.#watchers.isEmpty) this.#watchers.tell()
   }
 
   hasLeft(key: string): boolean {
@@ -157,7 +159,7 @@ export class Delivery implements OrderedStream {
     this.handled.end()
     this.#order.end(this)
     this.#stopWaiting()
-    this.#tell()
+    this.#watchers.tell()
     this.#forget()
   }
 
@@ -201,7 +203,7 @@ export class Delivery implements OrderedStream {
         break
       }
     }
-    this.#tell()
+    this.#watchers.tell()
     this.#forget()
   }
 
@@ -247,7 +249,7 @@ export class Delivery implements OrderedStream {
       const look = (): void => {
         const left = [...others].find(each => each.hasLeft(key))
         if (left === undefined) done()
-        else if (left.#isBusy || !left.#isRead) left.#watchers.push(look)
+        else if (left.#isBusy || !left.#isRead) left.#watchers.add(look)
         else pause = clock.setTimeout(look, QUIET)
       }
       const timer = clock.setTimeout(() => {
@@ -260,13 +262,7 @@ export class Delivery implements OrderedStream {
   }
 
   async #until(isSo: () => boolean): Promise<void> {
-    while (!isSo() && !this.#isOver) await new Promise<void>(resolve => this.#watchers.push(resolve))
-  }
-
-  #tell(): void {
-    const watchers = this.#watchers
-    this.#watchers = []
-    for (const each of watchers) each()
+    while (!isSo() && !this.#isOver) await this.#watchers.change()
   }
 }
 

@@ -10,6 +10,10 @@ const ANSWER_UNREAD = 500
 export class HandledStanzas {
   readonly #clock: Clock
   #handled: number | undefined
+  /** How many have come, handled or not. */
+  #received = 0
+  /** How many had come when the peer asked, of requests that could not be answered in full. */
+  #owed: number[] = []
   #stream: XmlStream | undefined
   #isBusy = false
   #work: Promise<void> = Promise.resolve()
@@ -31,8 +35,14 @@ export class HandledStanzas {
   /** Counts from now on, and says the count before the stream closes; on from the count of a stream that is resumed. */
   enable(stream: XmlStream, from = 0): void {
     this.#handled = from
+    this.#received = from
     this.#stream = stream
     stream.beforeClosing(() => this.#ackXml())
+  }
+
+  /** One more has come. */
+  arrived(): void {
+    if (this.#handled !== undefined) this.#received += 1
   }
 
   /** The next stanza has to wait before its handler begins: requests that are not read meanwhile are answered. */
@@ -47,14 +57,14 @@ export class HandledStanzas {
     if (this.#handled === undefined) return work
     if (work === undefined) {
       this.#isBusy = false
-      this.#handled += 1
+      this.#done()
       return undefined
     }
     this.#isBusy = true
     this.#watch()
     return (this.#work = work.then(() => {
       this.#isBusy = false
-      this.#handled = (this.#handled ?? 0) + 1
+      this.#done()
     }))
   }
 
@@ -63,15 +73,31 @@ export class HandledStanzas {
     return this.#work
   }
 
-  /** Answers `<r/>`: with what is handled so far, at once. */
+  /**
+   * Answers `<r/>`: with what is handled so far, at once; and once more, unasked, when all is that had come by then. The peer would
+   * learn of that only when it asks again.
+   */
   acknowledge(): void {
-    this.#stream?.write(this.#ackXml())
+    this.#say()
+    if (this.#received > this.handled && this.#owed.at(-1) !== this.#received) this.#owed.push(this.#received)
   }
 
   /** The stream is over. */
   end(): void {
     this.#timer?.cancel()
     this.#stream = undefined
+  }
+
+  #done(): void {
+    const handled = this.handled + 1
+    this.#handled = handled
+    if ((this.#owed[0] ?? Infinity) > handled) return
+    this.#owed = this.#owed.filter(each => each > handled)
+    this.#say()
+  }
+
+  #say(): void {
+    this.#stream?.write(this.#ackXml())
   }
 
   #ackXml(): string {
@@ -83,7 +109,7 @@ export class HandledStanzas {
     this.#timer ??= this.#clock.setTimeout(() => {
       this.#timer = undefined
       if (!this.#isBusy) return
-      if ((this.#stream?.unread ?? 0) > 0) this.acknowledge()
+      if ((this.#stream?.unread ?? 0) > 0) this.#say()
       this.#watch()
     }, ANSWER_UNREAD)
   }

@@ -235,6 +235,14 @@ export const mutations: readonly Mutation[] = [
     replace: ''
   },
   {
+    rule: 'a request that came while a handler worked is answered again when it has finished',
+    id: 'XEP0198-4-c',
+    file: 'lib/streams/handled.ts',
+    find: 'this.#owed.push(this.#received)',
+    replace: 'this.#owed = []',
+    specs: ['spec/links/slow-handlers.spec.ts']
+  },
+  {
     rule: 'what a peer says it has handled of a lost stream is judged',
     id: 'XEP0198-6-a',
     file: 'lib/incoming/stream-management.ts',
