@@ -184,9 +184,7 @@ function receiveStanza(frame: ElementFrame, open: OpenStream, n: IncomingNegotia
 /** `<proceed/>` is the last that is said in clear; whatever came after `<starttls/>` was not the peer's (CVE-2011-0411). */
 function startTls({ stream, local }: OpenStream): Handover {
   try {
-    const connection = stream.detach()
-    connection.write(`<proceed xmlns='${NS_TLS}'/>`)
-    return { kind: 'handover', connection, named: local }
+    return { kind: 'handover', connection: stream.detach(`<proceed xmlns='${NS_TLS}'/>`), named: local }
   } catch (error) {
     stream.abandon()
     throw error

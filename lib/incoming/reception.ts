@@ -7,6 +7,7 @@ import type { Report } from '../model/report.ts'
 import { PairOrder } from '../streams/pair-order.ts'
 import type { LiveLink } from '../streams/standing.ts'
 import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
+import { contained } from '../transport/contained.ts'
 import { negotiateIncoming } from './negotiate.ts'
 import { IncomingNegotiation } from './negotiation.ts'
 import type { Arrival } from './negotiation.ts'
@@ -74,7 +75,7 @@ export class Reception {
       return negotiation.negotiated
     }
     this.#live.add(negotiation)
-    this.#server.background(this.#run(connection, negotiation, place))
+    this.#server.background(this.#run(contained(connection), negotiation, place))
     return negotiation.negotiated
   }
 

@@ -9,6 +9,7 @@ import type { StreamFeatures, StreamHeader } from '../model/stream.ts'
 import { discoverEndpoints } from '../dns/discover.ts'
 import type { Discovery } from '../dns/discover.ts'
 import { escapeText } from '../rules/escape.ts'
+import { contained } from '../transport/contained.ts'
 import { dialEndpoint } from '../transport/race.ts'
 import type { DialOptions } from '../transport/race.ts'
 import { readFeatures } from '../xml/features.ts'
@@ -57,7 +58,7 @@ export async function resolveEndpoints(n: Negotiation, facts: StepFacts<'resolve
 export async function dial(attempt: Attempt, n: Negotiation, facts: StepFacts<'connect'>, signal: AbortSignal): Promise<Duplex> {
   const dialled = await dialEndpoint(attempt.endpoint, dialOptions(n, signal))
   facts.address = dialled.address.address
-  return dialled.connection
+  return contained(dialled.connection)
 }
 
 /** What may be dialled, and with what. */

@@ -64,13 +64,20 @@ export class Outbox {
     if (parts.length === 0) return
     if (this.#given.size === 0) this.#since = this.#now()
     this.#given.add(taken)
-    this.#duplex.write(joined(parts), error => {
+    const answered = (error?: Error | null): void => {
       this.#since = this.#now()
       // Whoever plugs in a connection may end it with an error of ours, which would say that no byte has left.
       const told = FederationError.is(error) ? new Error(error.message, { cause: error }) : (error ?? undefined)
       this.#answer(taken, told)
-    })
+    }
+    this.#trying(() => this.#duplex.write(joined(parts), answered), answered)
     this.#tell()
+  }
+
+  /** Writes what is there, and the end of the connection behind it. */
+  finish(): void {
+    this.flush()
+    this.#trying(() => this.#duplex.end())
   }
 
   /** The duplex is gone: a plugged-in one may have left something without an answer. */
@@ -79,8 +86,10 @@ export class Outbox {
     this.#tell()
   }
 
-  /** Somebody else writes to the duplex from here on. */
-  leave(): void {
+  /** Somebody else writes to the duplex from here on, behind our last word. */
+  leave(lastWord?: string): void {
+    if (lastWord !== undefined) this.add(lastWord)
+    this.flush()
     this.#duplex.off('drain', this.#tell)
   }
 
@@ -92,6 +101,17 @@ export class Outbox {
 
   readonly #tell = (): void => {
     if (!this.full || !this.isOpen) this.#room.tell()
+  }
+
+  /** What an application plugged in may throw where a socket would end; what had left by then, nobody knows. */
+  #trying(write: () => void, failed?: (error: Error) => void): void {
+    try {
+      write()
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      this.#duplex.destroy(error)
+      failed?.(error)
+    }
   }
 
   #answer(taken: readonly Taken[], error: Error | undefined): void {

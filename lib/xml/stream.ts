@@ -162,17 +162,17 @@ export class XmlStream {
   }
 
   /**
-   * Gives the duplex back for a TLS handshake. The stream is over.
+   * Gives the duplex back for a TLS handshake, behind a last word in clear. The stream is over.
    *
    * @throws FederationError `S2S_TLS_INJECTION` when bytes in clear are already waiting where TLS has to begin
    */
-  detach(): Duplex {
+  detach(lastWord?: string): Duplex {
     this.flush()
     if (this.#framer.pending > 0 || this.#duplex.readableLength > 0) throw new FederationError('S2S_TLS_INJECTION')
     if (this.#failure !== undefined) throw this.#failure
     this.#detached = true
     this.#released = true
-    this.#outbox.leave()
+    this.#outbox.leave(lastWord)
     // The error listener stays: the layer above gets one of its own only when the handshake has begun.
     this.#duplex.off('readable', this.#onReadable).off('end', this.#onEnd).off('close', this.#onClose)
     return this.#duplex
@@ -217,8 +217,7 @@ export class XmlStream {
 
   /** Ends the connection: close_notify and FIN, then, if the peer does not follow in time, a reset. */
   async hangUp(): Promise<void> {
-    this.flush()
-    this.#duplex.end()
+    this.#outbox.finish()
     await within(this.gone(), this.#options.clock, this.#options.closeTimeout)
     this.abandon()
   }

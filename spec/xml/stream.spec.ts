@@ -237,6 +237,21 @@ describe('an XML stream over one connection', () => {
     await rejects(stream.read(), 'S2S_STREAM_CLOSED')
   })
 
+  it('ends a connection whose write or end throws, and cannot say that nothing of it has left', async () => {
+    const stream = open()
+    const broken = (): never => {
+      throw new FederationError('S2S_STOPPED')
+    }
+    near.write = broken
+    const taken = new Promise<unknown>(resolve => stream.write('<a/>', resolve))
+    const error = await taken
+    assert.ok(error instanceof Error && !FederationError.is(error))
+    assert.ok(near.destroyed)
+    await rejects(stream.read(), 'S2S_STREAM_CLOSED')
+    near.end = broken
+    await stream.hangUp()
+  })
+
   it('does not read ahead of whoever consumes it', async () => {
     const stream = open()
     far.write(HEADER)
