@@ -202,6 +202,12 @@ export class FederationError extends Error {
     this.detail = details.detail
   }
 
+  /** What `JSON.stringify` makes of it: what there is to tell, the sentence included, and no stack. */
+  toJSON(): Readonly<Record<string, unknown>> {
+    const { name, code, message, fault, temporary, step, pair, condition } = this
+    return { name, code, message, fault, temporary, step, pair, condition }
+  }
+
   /** The same error, saying where it happened; what it already says of that stays. */
   located(where: { readonly step?: Step; readonly pair?: DomainPair }): FederationError {
     const step = this.step ?? where.step

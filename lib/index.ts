@@ -12,7 +12,7 @@ export type { CertificateProblem, CertificateState, CertificateVerdict, OwnCerti
 export type { Endpoint } from './model/endpoint.ts'
 export type { FederationEvents } from './model/events.ts'
 export type { CertificateUse, Direction, Proof, SecurityLevel } from './model/level.ts'
-export type { Link } from './model/link.ts'
+export type { Link, LinkPicture } from './model/link.ts'
 export type {
   Clock,
   Credentials,

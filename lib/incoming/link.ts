@@ -1,11 +1,10 @@
 import type { FederationError } from '../errors.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
 import type { DomainPair } from '../model/domain.ts'
-import { weakest } from '../model/level.ts'
-import type { SecurityLevel } from '../model/level.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
 import { closedBecause } from '../streams/liveness.ts'
+import { ShownLink } from '../streams/shown-link.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 
 /** What a link shows of the stream it stands for. */
@@ -23,7 +22,7 @@ export interface LinkSource {
 }
 
 /** An incoming stream on which at least one pair is authenticated; it grows with each further pair. */
-export class IncomingLink implements LiveLink {
+export class IncomingLink extends ShownLink implements LiveLink {
   readonly id: string
   readonly direction = 'incoming'
   readonly since: number
@@ -32,6 +31,7 @@ export class IncomingLink implements LiveLink {
   readonly #source: LinkSource
 
   constructor(source: LinkSource) {
+    super()
     this.id = source.id
     this.since = source.since
     if (source.tls !== undefined) this.tls = source.tls
@@ -41,10 +41,6 @@ export class IncomingLink implements LiveLink {
 
   get pairs(): readonly PairStatus[] {
     return this.#source.pairs()
-  }
-
-  get level(): SecurityLevel {
-    return lowestLevel(this.pairs) ?? 'plain-dialback'
   }
 
   get report(): Report {
@@ -71,16 +67,4 @@ export class IncomingLink implements LiveLink {
   retire(error: FederationError, fallen: readonly DomainPair[]): void {
     this.#source.retire(error, fallen)
   }
-}
-
-/** Whether a certificate is what some pair's peer is known by. */
-export function isCertified(pairs: readonly PairStatus[]): boolean {
-  return pairs.some(({ peerIdentity }) => peerIdentity !== 'dns')
-}
-
-/** What a set of pairs is worth: its lowest level. */
-export function lowestLevel(pairs: readonly PairStatus[]): SecurityLevel | undefined {
-  return pairs
-    .map(each => each.level)
-    .reduce<SecurityLevel | undefined>((lowest, level) => (lowest === undefined ? level : weakest(lowest, level)), undefined)
 }

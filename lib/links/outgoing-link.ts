@@ -2,11 +2,9 @@ import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { CertificateVerdict } from '../model/certificate.ts'
-import type { SecurityLevel } from '../model/level.ts'
 import type { Link } from '../model/link.ts'
 import type { PairStatus, Report } from '../model/report.ts'
 import type { TlsFacts } from '../model/stream.ts'
-import { isCertified, lowestLevel } from '../incoming/link.ts'
 import type { AuthenticatedStream } from '../outgoing/negotiate.ts'
 import { SharedStream } from '../outgoing/shared-stream.ts'
 import { kindOf } from '../rules/permitted.ts'
@@ -19,6 +17,7 @@ import type { LostStream } from '../streams/lost-stream.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import { closedBecause, expired, milliseconds, part, stalled } from '../streams/liveness.ts'
 import { Settlement } from '../streams/settlement.ts'
+import { isCertified, ShownLink } from '../streams/shown-link.ts'
 import type { LiveLink, PairOnStream } from '../streams/standing.ts'
 import { within } from '../model/within.ts'
 import type { ElementFrame } from '../xml/framer.ts'
@@ -32,7 +31,7 @@ import type { ReverseFlow } from './reverse-flow.ts'
  * One outgoing stream that carries stanzas of its pairs (RFC 6120 §4.5), and back those of the reversed pairs where it goes both ways.
  * What else the peer sends on it is never delivered.
  */
-export class OutgoingLink implements LiveLink, Carrier {
+export class OutgoingLink extends ShownLink implements LiveLink, Carrier {
   readonly id: string
   readonly direction = 'outgoing'
   readonly tls?: TlsFacts
@@ -64,6 +63,7 @@ export class OutgoingLink implements LiveLink, Carrier {
   readonly #readAll = new Promise<void>(resolve => (this.#tellRead = resolve))
 
   constructor(id: string, established: AuthenticatedStream, { report, server, parts, lost }: OutgoingLinkParts) {
+    super()
     const { stream, tls } = established
     this.id = id
     this.#back = flowBack(established, { link: this, report, parts })
@@ -120,10 +120,6 @@ export class OutgoingLink implements LiveLink, Carrier {
   /** Both ways. */
   get pairs(): readonly PairStatus[] {
     return [...this.shared.pairs, ...(this.#back?.pairs ?? [])]
-  }
-
-  get level(): SecurityLevel {
-    return lowestLevel(this.pairs) ?? 'plain-dialback'
   }
 
   get link(): Link {

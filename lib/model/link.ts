@@ -3,6 +3,9 @@ import type { Direction, SecurityLevel } from './level.ts'
 import type { PairStatus, Report } from './report.ts'
 import type { TlsFacts } from './stream.ts'
 
+/** A link at the moment of asking, as plain JSON. Its report, with the whole trace, is not in it. */
+export type LinkPicture = Pick<Link, 'id' | 'direction' | 'level' | 'since' | 'pairs' | 'tls' | 'certificate'>
+
 /** An authenticated stream: the only thing stanzas travel on. */
 export interface Link {
   readonly id: string
@@ -17,4 +20,6 @@ export interface Link {
   readonly report: Report
   /** Ends the stream politely; resolves when the connection is gone. */
   close(reason?: string): Promise<void>
+  /** What `JSON.stringify` makes of it, and what `console.log` shows. */
+  toJSON(): LinkPicture
 }

@@ -50,7 +50,8 @@ const link: Link = {
   tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' },
   since: 0,
   report: open,
-  close: () => Promise.resolve()
+  close: () => Promise.resolve(),
+  toJSON: () => link
 }
 const load = { stanzas: 1, bytes: 1 }
 const step = { at: 0, attempt: 1, outcome: 'ok', code: 'ok', took: 1 } as const

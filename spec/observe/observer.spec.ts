@@ -46,7 +46,8 @@ function pairOf(level: SecurityLevel): PairStatus {
 }
 
 function linkOf(level: SecurityLevel): Link {
-  return { id: 'l1', direction: 'incoming', pairs: [pairOf(level)], level, since: 0, report, close: () => Promise.resolve() }
+  const shown = { id: 'l1', direction: 'incoming', pairs: [pairOf(level)], level, since: 0 } as const
+  return { ...shown, report, close: () => Promise.resolve(), toJSON: () => shown }
 }
 
 function recordingLogger(lines: Line[]): Logger {
