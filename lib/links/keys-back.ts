@@ -9,6 +9,7 @@ import { outcomeOf } from '../incoming/trace.ts'
 import type { StepFacts } from '../incoming/trace.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Peer } from '../model/policy.ts'
+import { MOST_REFUSALS } from '../rules/multiplexing.ts'
 import { askAdmit, askCertificate, askProofs, pinsFor } from '../rules/decide.ts'
 import { underSettingsOfNow } from '../streams/standing.ts'
 import { Deadline } from '../transport/deadline.ts'
@@ -28,6 +29,7 @@ export class KeysBack implements KeyStream {
   readonly signal: AbortSignal
   readonly #options: ReverseFlowOptions
   readonly #flow: ReverseFlow
+  #refusals = 0
 
   constructor(options: ReverseFlowOptions, flow: ReverseFlow, signal: AbortSignal) {
     this.#options = options
@@ -104,8 +106,12 @@ export class KeysBack implements KeyStream {
     })
   }
 
+  /** Another server decides how many keys it sends: one that is refused is told, and a stream on which many are is of no more use. */
   remember(error: FederationError): void {
-    this.parts.server.observer.warn(error)
+    const { server } = this.parts
+    this.#refusals += 1
+    if (this.#refusals === 1) server.observer.warn(error)
+    if (this.#refusals === MOST_REFUSALS) server.background(this.#options.link.close())
   }
 
   /** Not of its own accord: our own pair is authenticated here whatever the peer's keys are worth. */

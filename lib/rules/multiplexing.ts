@@ -66,7 +66,7 @@ export type JoinRefusal =
 const MOST_PENDING = 8
 
 /** Metronome ends a stream at the tenth dialback error; nobody has asked for as many by accident. */
-const MOST_REFUSALS = 8
+export const MOST_REFUSALS = 8
 
 /**
  * What a stream by itself has against one more pair: cheap to know. undefined: nothing.

@@ -473,6 +473,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/links/busy-handlers.spec.ts']
   },
   {
+    rule: 'a peer does not decide how much is told of it',
+    id: 'XEP0288-2.2-f',
+    file: 'lib/links/keys-back.ts',
+    find: 'if (this.#refusals === 1) ',
+    replace: '',
+    specs: ['spec/links/bidi.spec.ts']
+  },
+  {
     rule: 'a link on which nothing can be written wakes nobody to write on it',
     id: 'RFC6120-4.6.1-a',
     file: 'lib/streams/lifetime.ts',

@@ -312,6 +312,25 @@ describe('an outgoing link that goes both ways', () => {
     peer.close()
   })
 
+  it('[XEP0288-2.2-f] tells of one key that it refuses, and is closed politely where many are', async () => {
+    const peer = await bidirectional()
+    const warnings: unknown[] = []
+    engine.on('warning', ({ error }) => warnings.push(error.condition))
+    for (let n = 1; n <= 7; n += 1) {
+      peer.send(key(`x${n}.example`, 'nobody.example'))
+      await peer.expect('result', undefined, { from: 'nobody.example', to: `x${n}.example`, type: 'error' })
+    }
+    await world.clock.settle()
+    assert.deepEqual([warnings, engine.links().length], [['item-not-found'], 1])
+    peer.send(stanza('1') + key('x8.example', 'nobody.example'))
+    await peer.expect('result', undefined, { type: 'error' })
+    await peer.expectClose()
+    peer.send(Array.from({ length: 500 }, (_, n) => key(`y${n}.example`, 'nobody.example')).join('') + stanza('2'))
+    peer.close()
+    await world.clock.advance(10_000)
+    assert.deepEqual([heard, warnings.length, engine.links().length], [['1', '2'], 1, 0])
+  })
+
   it('[XEP0220-3.1-a] lets no answer that nobody asked for authenticate anybody', async () => {
     const peer = await bidirectional()
     peer.send("<db:result from='c.example' to='a.example' type='valid'/><db:verify from='c.example' to='a.example' id='2' type='valid'/>")
