@@ -39,13 +39,22 @@ export function checkStanza(value: unknown): void {
   })
 }
 
-function fromElement(element: Element): OutboundStanza {
+/**
+ * Whether an element is a stanza, whatever its addresses.
+ *
+ * @throws FederationError `S2S_ADDRESS`
+ */
+export function checkElement(element: Element): void {
   if (!isStanzaName(element.getName()))
     throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()}/> is not a message, a presence or an iq` })
   const namespace = element.getNS()
   if (namespace !== undefined && namespace !== NS_SERVER && namespace !== NS_CLIENT) {
     throw new FederationError('S2S_ADDRESS', { detail: `<${element.getName()} xmlns='${namespace}'/> is not a stanza` })
   }
+}
+
+function fromElement(element: Element): OutboundStanza {
+  checkElement(element)
   const from: unknown = element.attrs['from']
   const to: unknown = element.attrs['to']
   const xml = serialize(element)

@@ -33,6 +33,20 @@ describe('bouncing a stanza that could not be sent', () => {
     assert.equal(bounce(once, error), undefined)
   })
 
+  it('is made for stanzas only', () => {
+    const error = new FederationError('S2S_TIMEOUT')
+    for (const none of [new Element('foo'), new Element('message', { xmlns: 'urn:other' })])
+      assert.throws(() => bounce(none, error), { code: 'S2S_ADDRESS' })
+    assert.ok(bounce(new Element('message', { xmlns: 'jabber:client' }), error))
+  })
+
+  it('takes an error of somebody else for an internal one, and tells nothing of it', () => {
+    const caught: unknown = new Error('password of the database')
+    const bounced = bounce(stanza('message'), caught as FederationError)
+    assert.deepEqual(answered(bounced).slice(0, 2), ['internal-server-error', 'cancel'])
+    assert.doesNotMatch(bounced?.toString() ?? '', /password|undefined/)
+  })
+
   it('has exactly one condition, with its type, for every code', () => {
     for (const code of codes) {
       const error = bounce(stanza('message'), new FederationError(code))?.getChild('error')
