@@ -31,7 +31,8 @@ describe('the books of every stanza', () => {
       }
       // Nothing of this would mean much if nothing had happened.
       assert.ok(total(results, ({ links }) => links) > 1.3 * RUN.pairs * SEEDS.length, 'links were made anew')
-      assert.ok(total(results, each => each.written + each.acknowledged) > RUN.stanzas, 'most arrived')
+      const arrived = total(results, each => each.written + each.acknowledged) / (RUN.stanzas * SEEDS.length)
+      assert.ok(arrived > 0.6, `${arrived} arrived`)
       assert.ok(total(results, each => each.inDoubtDelivered + each.inDoubtNotDelivered) > 0, 'some were in doubt')
       assert.ok(total(results, ({ rejected }) => rejected.size) > 0, 'some were rejected')
     })
