@@ -9,7 +9,7 @@ import { domain } from './model/domain.ts'
 import type { DomainPair } from './model/domain.ts'
 import type { FederationEvents } from './model/events.ts'
 import type { Link } from './model/link.ts'
-import type { Credentials, Listener } from './model/plugs.ts'
+import type { Credentials } from './model/plugs.ts'
 import type { Guard, Policy } from './model/policy.ts'
 import type { Report } from './model/report.ts'
 import type { RouteStatus } from './model/route.ts'
@@ -20,6 +20,7 @@ import { Listeners } from './observe/listeners.ts'
 import { Observer } from './observe/observer.ts'
 import { Control } from './control.ts'
 import { Dialler } from './dialler.ts'
+import { Listening } from './incoming/listening.ts'
 import { Reception } from './incoming/reception.ts'
 import type { Federation, ListeningAddress } from './federation.ts'
 import { settingsFrom } from './options.ts'
@@ -51,7 +52,7 @@ export class Engine implements Federation {
   /** Aborted by whoever wants no more draining. */
   readonly #cut = new AbortController()
   #isDraining = false
-  #listening: readonly (Listener & ListeningAddress)[] = []
+  readonly #listening: Listening
   #starting: Promise<void> | undefined
   #ending: Promise<void> | undefined
 
@@ -86,6 +87,9 @@ export class Engine implements Federation {
       links: this.#links,
       carriers: this.#router.carriers
     })
+    this.#listening = new Listening(this.#server, this.#server.listening, (connection, arrival) => {
+      void this.#reception.accept(connection, arrival)
+    })
     this.#pings = new Pings(this.#server, stanza => this.#router.send(stanza))
     this.#control = new Control(this.#server, this.#router, this.#links, this.#stopped.signal)
   }
@@ -98,17 +102,7 @@ export class Engine implements Federation {
   async #begin(): Promise<void> {
     this.#mustRun()
     await this.#readCredentials()
-    const opened: (Listener & ListeningAddress)[] = []
-    try {
-      for (const at of this.#settings.listen) {
-        opened.push(await this.#listen(at))
-        this.#mustRun()
-      }
-    } catch (cause) {
-      await Promise.all(opened.map(each => each.close()))
-      throw FederationError.is(cause) ? cause : new FederationError('S2S_CONFIG', { detail: `cannot listen: ${String(cause)}`, cause })
-    }
-    this.#listening = opened
+    await this.#listening.open(this.#settings.listen, () => this.#mustRun())
   }
 
   async reload(): Promise<void> {
@@ -163,14 +157,15 @@ export class Engine implements Federation {
     const { drain = false, signal } = options
     this.#ending ??= this.#end(drain)
     const cut = (): void => this.#cut.abort()
+    const off = (): void => signal?.removeEventListener('abort', cut)
     if (signal === undefined ? !drain : signal.aborted) cut()
     signal?.addEventListener('abort', cut)
-    void this.#ending.finally(() => signal?.removeEventListener('abort', cut))
+    void this.#ending.then(off, off)
     return this.#ending
   }
 
   get addresses(): readonly ListeningAddress[] {
-    return this.#listening.map(({ address, port, tls }) => ({ address, port, tls }))
+    return this.#listening.addresses
   }
 
   send(stanza: Element | Stanza): Promise<Delivery> {
@@ -241,14 +236,6 @@ export class Engine implements Federation {
     }
   }
 
-  async #listen(at: Settings['listen'][number]): Promise<Listener & ListeningAddress> {
-    const listener = await this.#server.transport.listen({ host: at.host ?? '::', port: at.port }, (connection, from) => {
-      void this.#reception.accept(connection, { address: from.address, ...(at.tls === 'direct' ? { tls: 'direct' } : {}) })
-    })
-    this.#server.listening.push(listener)
-    return { address: listener.address, port: listener.port, tls: at.tls, close: () => listener.close() }
-  }
-
   async #end(drain: boolean): Promise<void> {
     const error = new FederationError('S2S_STOPPED')
     this.#router.close(error)
@@ -257,15 +244,14 @@ export class Engine implements Federation {
     await this.#starting?.catch(() => undefined)
     if (drain) await this.#drain()
     this.#isDraining = false
-    const closing = this.#listening.map(each => each.close())
-    this.#listening = []
+    const closing = this.#listening.close()
     this.#router.stop(error)
     this.#pings.stop(error)
     this.#verifications.close(error)
     this.#stopped.abort(error)
     const outgoing = [...this.#links].filter(link => link instanceof OutgoingLink)
     await Promise.all([...outgoing.map(link => link.closeWith(error)), this.#reception.stop(error)])
-    await Promise.all(closing)
+    await closing
     await this.#server.settled()
   }
 

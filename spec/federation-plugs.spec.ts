@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { Element } from 'ltx'
 import type { FederationError } from '../lib/errors.ts'
-import type { Transport } from '../lib/model/plugs.ts'
+import type { Listener, Transport } from '../lib/model/plugs.ts'
 import { createWorld, pairOf, rejection } from './world.ts'
 import type { World } from './world.ts'
 
@@ -53,4 +53,76 @@ describe('an engine with a part of the application that misbehaves', () => {
     const bounced = await world.run(rejection(a.send(new Element('message', { from: 'x@a.example', to: 'y@b.example' }))))
     assert.equal(bounced.code, 'S2S_STREAM_CLOSED')
   })
+
+  const closing: Readonly<Record<string, () => Promise<void>>> = {
+    throws: () => {
+      throw new Error('somebody else has closed it')
+    },
+    rejects: () => Promise.reject(new Error('somebody else has closed it'))
+  }
+  for (const [how, fails] of Object.entries(closing)) {
+    const withListeners = (name: string, listen: Transport['listen']): Transport => {
+      const network = world.network.transportFor(world.addressOf(name))
+      return {
+        connect: (to, options) => network.connect(to, options),
+        listen: async (at, onConnection) => {
+          const opened = await listen(at, onConnection)
+          const { address, port } = opened
+          return {
+            address,
+            port,
+            close: () => {
+              void opened.close()
+              return fails()
+            }
+          }
+        }
+      }
+    }
+
+    it(`stops all the rest when closing a listener ${how}, and warns`, async () => {
+      const warnings: string[] = []
+      await world.engine('b.example')
+      const network = world.network.transportFor(world.addressOf('a.example'))
+      const a = await world.engine('a.example', { transport: withListeners('a.example', (at, on) => network.listen(at, on)) })
+      a.on('warning', ({ error }) => warnings.push(error.message))
+      await world.run(a.connect(PAIR))
+      await world.run(a.stop())
+      assert.deepEqual(a.links(), [])
+      assert.equal(warnings.length, 1)
+      assert.match(warnings[0] ?? '', /the listener on 192\.0\.2\.\d port 5269 could not be closed: somebody else has closed it/)
+    })
+
+    it(`says why it could not start although closing what it had opened ${how}`, async () => {
+      const network = world.network.transportFor(world.addressOf('a.example'))
+      const transport = withListeners('a.example', (at, on) =>
+        at.port === 5270 ? Promise.reject(new Error('EADDRINUSE')) : network.listen(at, on)
+      )
+      const listen = [5269, 5270].map(port => ({ host: world.addressOf('a.example'), port }))
+      const error = await rejection(world.engine('a.example', { transport, listen }))
+      assert.equal(error.code, 'S2S_CONFIG')
+      assert.match(error.message, /cannot listen: Error: EADDRINUSE/)
+    })
+  }
+
+  const shapes: readonly (readonly [unknown, RegExp])[] = [
+    [undefined, /what transport\.listen gave has to be an object with close, not nothing/],
+    [{ address: '192.0.2.1', port: 5269 }, /what transport\.listen gave\.close has to be a function/],
+    [{ port: 5269, close: () => Promise.resolve() }, /the address of what transport\.listen gave has to be text/],
+    [
+      { address: '192.0.2.1', port: '5269', close: () => Promise.resolve() },
+      /the port of what transport\.listen gave has to be a whole number/
+    ]
+  ]
+  for (const [index, [listener, sentence]] of shapes.entries())
+    it(`does not start on what is no listener (${index})`, async () => {
+      const network = world.network.transportFor(world.addressOf('a.example'))
+      const transport: Transport = {
+        connect: (to, options) => network.connect(to, options),
+        listen: () => Promise.resolve(listener as Listener)
+      }
+      const error = await rejection(world.engine('a.example', { transport }))
+      assert.equal(error.code, 'S2S_CONFIG')
+      assert.match(error.message, sentence)
+    })
 })

@@ -33,7 +33,7 @@ export interface SocketAddress {
   readonly port: number
 }
 
-/** What listens, with the address and port that it got. `close` accepts nothing more; connections that are there stay. */
+/** What listens, with the address and port that it got. `close` accepts nothing more; connections that are there stay. That it fails is a `warning`. */
 export interface Listener extends SocketAddress {
   close(): Promise<void>
 }
