@@ -43,13 +43,13 @@ function enable(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiat
 /** `<resume/>`: a stream is resumed by whoever has authenticated its pairs, and whose count of what we sent on it can be right. */
 function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Promise<void> | undefined {
   if (!n.server.extensions.resumption) {
-    open.stream.write(failedXml('feature-not-implemented'))
+    refuse('feature-not-implemented', open, n)
     return undefined
   }
   const { previd, h } = frame.element().attrs as Readonly<Record<string, unknown>>
   const one = typeof previd === 'string' ? n.parts.resumable.find(previd, n) : undefined
   if (one === undefined) {
-    open.stream.write(failedXml('item-not-found'))
+    refuse('item-not-found', open, n)
     return undefined
   }
   try {
@@ -65,17 +65,25 @@ function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): 
  * The count of the stream that was lost goes on here, once nothing of it is in hand any more. What we had sent on it is not sent
  * again: our own count goes on from what the peer has counted.
  */
-async function moveHere(one: ResumableStream, counted: number, { stream }: OpenStream, n: IncomingNegotiation): Promise<void> {
+async function moveHere(one: ResumableStream, counted: number, open: OpenStream, n: IncomingNegotiation): Promise<void> {
+  const { stream } = open
   const moved = await n.parts.resumable.moveTo(n, one)
   if (n.signal.aborted) return
   const count = wireCount(one.handled.handled)
   if (!moved) {
-    stream.write(failedXml('item-not-found', count))
+    refuse('item-not-found', open, n, count)
     return
   }
+  n.server.observer.traffic.resumption('incoming', 'resumed')
   stream.write(`<resumed xmlns='${NS_SM}' previd='${escapeAttribute(one.id)}' h='${count}'/>`)
   n.authenticated.manage(stream, { handled: one.handled.handled, sent: counted })
   one.handled = n.authenticated.handled
+}
+
+/** The stream does not go on; the one that the peer has now does. */
+function refuse(condition: string, { stream }: OpenStream, n: IncomingNegotiation, handled?: number): void {
+  n.server.observer.traffic.resumption('incoming', 'refused')
+  stream.write(failedXml(condition, handled))
 }
 
 /** How many of our stanzas the peer says it has handled: none on a stream that goes one way, and never more than were sent. */

@@ -1,6 +1,7 @@
 import type { FederationError } from '../errors.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Limits } from '../model/settings.ts'
+import type { Traffic } from '../observe/traffic.ts'
 import { queuesFull } from './refusals.ts'
 
 /** What waits in the queues of all pairs together. */
@@ -8,9 +9,11 @@ export class Backlog {
   #stanzas = 0
   #bytes = 0
   readonly #limits: Limits
+  readonly #traffic: Traffic
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, traffic: Traffic) {
     this.#limits = limits
+    this.#traffic = traffic
   }
 
   /** Why no more of this size may wait for the pair, however little waits for it; undefined: it may. */
@@ -22,11 +25,13 @@ export class Backlog {
 
   add(size: number): void {
     this.#stanzas += 1
+    this.#traffic.pending('queued', 1)
     this.#bytes += size
   }
 
   remove(size: number): void {
     this.#stanzas -= 1
+    this.#traffic.pending('queued', -1)
     this.#bytes -= size
   }
 }

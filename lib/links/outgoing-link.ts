@@ -106,6 +106,7 @@ export class OutgoingLink extends ShownLink implements LiveLink, Carrier {
       resumption: server.extensions.resumption ? server.timeouts.resumption : undefined,
       write: stream.write.bind(stream),
       ...(this.#back === undefined ? {} : { received: { stream, handled: this.#back.delivery.handled } }),
+      onResumption: outcome => server.observer.traffic.resumption('outgoing', outcome),
       fail: error => this.#break(error)
     })
     if (server.extensions.streamManagement && established.features.sm) {

@@ -1,6 +1,7 @@
 import { FederationError } from '../errors.ts'
 import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
+import type { Direction } from '../model/level.ts'
 import type { Load, RouteState, RouteStatus } from '../model/route.ts'
 import { dependsOnSettings, mayTakeAnother } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
@@ -29,8 +30,10 @@ export class Route {
   readonly #server: LocalServer
   readonly #dial: Dial
   readonly #queue: Queue
-  readonly #underWay = new UnderWay()
+  readonly #underWay: UnderWay
   #carrier: Carrier | undefined
+  /** Which way the link goes that has it, or had it last. */
+  #direction: Direction = 'outgoing'
   /** Whether anything got through on the carrier. */
   #hasCarried = false
   #flight: Promise<Carrier> | undefined
@@ -50,6 +53,7 @@ export class Route {
   constructor(pair: DomainPair, server: LocalServer, dial: Dial, backlog: Backlog) {
     this.pair = pair
     this.#server = server
+    this.#underWay = new UnderWay(server.observer.traffic)
     this.#dial = dial
     const hasLink = (): boolean => this.#carrier?.usable === true
     this.#queue = new Queue(pair, server, backlog, { hasLink, onEmpty: () => this.#tellEmpty() })
@@ -170,6 +174,7 @@ export class Route {
       // Whoever is told of a stanza that is given up may send another, which has its place behind all that waits here.
       lost?.giveUp()
       this.#carrier = carrier
+      this.#direction = carrier.link.direction
       this.#hasCarried = false
       this.#flight = undefined
       this.#retry.come()
@@ -260,6 +265,7 @@ export class Route {
     else {
       this.#hasCarried = true
       this.#retry.forgive()
+      this.#server.observer.traffic.sent(this.#direction, fate)
       consignment.sent(fate)
     }
     this.#tellDrained()

@@ -36,7 +36,7 @@ export class Router {
 
   constructor(server: LocalServer, dial: Dial) {
     this.#server = server
-    this.#backlog = new Backlog(server.limits)
+    this.#backlog = new Backlog(server.limits, server.observer.traffic)
     this.#turnstile = new Turnstile({
       what: 'negotiations',
       most: server.limits.negotiations,

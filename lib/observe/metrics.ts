@@ -20,6 +20,14 @@ export const METRICS = {
   downgrades: 's2s_downgrades_total',
   /** Gauge {direction, encrypted: true|false}. */
   links: 's2s_links',
+  /** Counter {direction, fate: written|acknowledged}. */
+  sent: 's2s_stanzas_sent_total',
+  /** Counter {direction}. */
+  received: 's2s_stanzas_received_total',
+  /** Gauge {state: queued|unacknowledged}, over all pairs. */
+  pending: 's2s_stanzas_pending',
+  /** Counter {direction, outcome: resumed|refused}. */
+  resumptions: 's2s_resumptions_total',
   /** Counter {code}. */
   bounced: 's2s_stanzas_bounced_total',
   /** Counter {code}. */

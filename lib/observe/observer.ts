@@ -4,6 +4,7 @@ import type { Logger, Metrics } from '../model/plugs.ts'
 import { publish } from './channels.ts'
 import { writeLine } from './log.ts'
 import { MetricsRecorder } from './metrics.ts'
+import { Traffic } from './traffic.ts'
 
 export interface ObserverParts {
   /** A child of it, bound to `component: 's2s'`, gets one line for each event. */
@@ -18,6 +19,8 @@ export interface ObserverParts {
  * log. No listener, logger or metric system that throws ever reaches the negotiation it watches: it becomes a `warning`.
  */
 export class Observer {
+  /** What happens too often to be an event each time. */
+  readonly traffic: Traffic
   readonly #logger: Logger | undefined
   readonly #metrics: MetricsRecorder | undefined
   readonly #listeners: ObserverParts['emit']
@@ -26,6 +29,9 @@ export class Observer {
     this.#logger = by.logger?.child({ component: 's2s' })
     this.#metrics = by.metrics === undefined ? undefined : new MetricsRecorder(by.metrics)
     this.#listeners = by.emit
+    this.traffic = new Traffic(by.metrics, cause =>
+      this.warn(new FederationError('S2S_INTERNAL', { detail: 'the metrics threw on a stanza', cause }))
+    )
   }
 
   emit<E extends keyof FederationEvents>(event: E, detail: FederationEvents[E]): void {

@@ -21,6 +21,8 @@ export interface AcknowledgementsOptions {
   readonly write: (xml: string | Buffer, taken?: Taken) => void
   /** What comes the other way and is counted along; absent: the stream goes one way, and nothing does. */
   readonly received?: { readonly stream: XmlStream; readonly handled: HandledStanzas }
+  /** The peer has answered `<resume/>`. */
+  readonly onResumption?: (outcome: 'resumed' | 'refused') => void
   /** The peer does not answer: the stream has to end with this. */
   readonly fail: (error: FederationError) => void
 }

@@ -196,6 +196,7 @@ export class Acknowledgements {
   /** `<resumed/>`: what the peer has not counted is sent again, in order, before anything else. */
   #goOn(h: unknown): void {
     this.#take(h)
+    this.#options.onResumption?.('resumed')
     // What was given up is not sent again: the next stanza follows on the last that the peer has counted.
     this.#sent = this.#acknowledged + this.#unacknowledged.size
     this.#asked = this.#acknowledged
@@ -212,6 +213,7 @@ export class Acknowledgements {
   /** `<failed/>` after `<resume/>`: what the peer has not counted before it forgot the stream is in doubt. */
   #beginAnew({ cause }: Remains, h: unknown): void {
     if (h !== undefined) this.#take(h)
+    this.#options.onResumption?.('refused')
     abandon(this.#unacknowledged.takeAll(), cause)
     this.#remains = undefined
     this.#resumption = undefined

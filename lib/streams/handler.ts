@@ -26,6 +26,7 @@ export class Handler {
 
   /** @returns a promise that settles when the application has finished with it, and never rejects; undefined: it has */
   hand(stanza: Stanza, on: Place): Promise<void> | undefined {
+    this.#observer.traffic.received(on.link.direction)
     try {
       const handled = this.#onStanza(stanza, on)
       return isThenable(handled) ? this.#settled(handled) : undefined

@@ -116,6 +116,10 @@ const listIn = (cell = ''): readonly string[] => cell.split(', ')
 /** Everything that the samples make an observer do with these parts. */
 function observed(parts: Omit<ConstructorParameters<typeof Observer>[0], 'emit'>, before: (event: Event) => void = () => undefined): void {
   const observer = new Observer({ ...parts, emit: () => undefined })
+  observer.traffic.sent('outgoing', 'written')
+  observer.traffic.received('incoming')
+  observer.traffic.resumption('outgoing', 'resumed')
+  observer.traffic.pending('queued', 1)
   for (const event of EVENTS)
     for (const detail of SAMPLES[event]) {
       before(event)
@@ -131,7 +135,7 @@ describe(`what ${PAGE} says`, () => {
     assert.ok(table.every(([, , when = '']) => when.length > 20))
   })
 
-  it('of each metric: its kind and its labels', () => {
+  it('of each metric: its kind and its labels', async () => {
     const known = new Map<string, { readonly kind: string; readonly labels: readonly string[] }>()
     const heard = (kind: string, name: string, labels: object = {}): void => {
       const now = { kind, labels: Object.keys(labels) }
@@ -145,6 +149,7 @@ describe(`what ${PAGE} says`, () => {
         observe: (name, _, labels) => heard('histogram', name, labels)
       }
     })
+    await new Promise(resolve => setImmediate(resolve))
     const table = tableOf('metric', 'kind')
     assert.deepEqual([...known.keys()].sort(), Object.values(METRICS).toSorted())
     assert.deepEqual(
