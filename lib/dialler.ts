@@ -17,6 +17,7 @@ import { SharedStreams } from './outgoing/shared-streams.ts'
 import type { Carrier } from './streams/carrier.ts'
 import type { LostStream } from './streams/lost-stream.ts'
 import { connectionOf } from './rules/multiplexing.ts'
+import { warnOfSmallLimit } from './streams/small-limit.ts'
 import { underSettingsOfNow } from './streams/standing.ts'
 import type { LiveLink, PairOnStream } from './streams/standing.ts'
 
@@ -132,6 +133,7 @@ export class Dialler {
     this.#shared.add(link.shared)
     observer.emit('link-established', { link })
     for (const pair of link.pairs) observer.emit('pair-authenticated', { link, pair })
+    if (link.pairs[0] !== undefined) warnOfSmallLimit(link.maxBytes, link.pairs[0].pair, observer)
     const gone = link.ended.then(error => {
       this.#links.delete(link)
       this.#shared.delete(link.shared)

@@ -11,8 +11,9 @@ import type { SentCounts } from '../rules/stream-management.ts'
 import { Delivery } from '../streams/delivery.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
-import { expired, stalled } from '../streams/liveness.ts'
+import { expired, milliseconds, stalled } from '../streams/liveness.ts'
 import { isCertified, lowestLevel } from '../streams/shown-link.ts'
+import type { readLimits } from '../xml/features.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { IncomingLink } from './link.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
@@ -32,6 +33,8 @@ export class AuthenticatedPairs {
   /** Of a stream that goes one way: what was sent on the one that it goes on with. */
   #sentBefore = 0
   #lifetime: Lifetime | undefined
+  /** Milliseconds of silence that the peer allows (XEP-0478 §3); undefined: it has not said. */
+  #peersIdle: number | undefined
 
   constructor(n: IncomingNegotiation) {
     this.#n = n
@@ -68,7 +71,8 @@ export class AuthenticatedPairs {
   }
 
   /** The peer wants the stream to go both ways, once somebody is authenticated. */
-  goBothWays(stream: XmlStream, maxBytes: number | undefined): void {
+  goBothWays(stream: XmlStream, { maxBytes, idleSeconds }: ReturnType<typeof readLimits>): void {
+    this.#peersIdle = milliseconds(idleSeconds)
     this.#reversed ??= new ReversedPairs(this.#n, stream, maxBytes)
     this.#delivery.readAhead()
   }
@@ -162,7 +166,7 @@ export class AuthenticatedPairs {
       clock,
       timeouts,
       stream: open.stream,
-      peersIdle: undefined,
+      peersIdle: this.#peersIdle,
       // White space of the peer says that it wants to keep the link; the peer closes it when no stanza moves.
       lastMoved: () => Math.max(open.stream.lastHeard, this.#reversed?.lastSent ?? 0),
       notAfter: () => (isCertified(this.statuses) ? open.certificate?.verdict.notAfter : undefined),

@@ -16,6 +16,7 @@ import { commonOptions } from '../streams/acknowledgements-options.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
+import { warnOfSmallLimit } from '../streams/small-limit.ts'
 import { underSettingsOfNow } from '../streams/standing.ts'
 import { Deadline } from '../transport/deadline.ts'
 import { readLimits } from '../xml/features.ts'
@@ -31,7 +32,7 @@ import { onStream } from './standing.ts'
 export function receiveBidi(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): undefined {
   if (!featuresOf(open, n.server).bidi) return
   const limits = frame.element().getChild('limits', NS_LIMITS)
-  n.authenticated.goBothWays(open.stream, limits === undefined ? undefined : readLimits(limits).maxBytes)
+  n.authenticated.goBothWays(open.stream, limits === undefined ? {} : readLimits(limits))
 }
 
 /**
@@ -116,6 +117,7 @@ export class ReversedPairs {
   #let(status: PairStatus, link: Link): void {
     const { trace, server, parts } = this.#n
     trace.enterBidi({ pair: status.pair }, 'ok')
+    if (this.pairs.size === 0) warnOfSmallLimit(this.#maxBytes, status.pair, server.observer)
     this.pairs.set(pairKey(status.pair), status)
     server.observer.emit('pair-authenticated', { link, pair: status })
     parts.carriers.add(status.pair, this.#carrierFor(link))

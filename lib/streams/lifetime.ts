@@ -17,6 +17,8 @@ export interface LifetimeOptions {
   readonly onExpiry: () => void
 }
 
+/** However little silence peers allow, they have nobody woken more often, in milliseconds. */
+const LEAST_QUIET = 5_000
 /** A timer of Node's takes no more than 2³¹−1 ms, and a certificate may outlive that. */
 const LONGEST_WAIT = 86_400_000
 
@@ -34,7 +36,7 @@ export class Lifetime {
   constructor(options: LifetimeOptions) {
     this.#options = options
     const { timeouts, peersIdle = Infinity } = options
-    this.#quiet = Math.max(1, Math.min(timeouts.keepAlive, peersIdle / 2))
+    this.#quiet = Math.min(timeouts.keepAlive, Math.max(LEAST_QUIET, peersIdle / 2))
     this.look()
   }
 

@@ -157,6 +157,25 @@ describe('incoming/bidi', () => {
     assert.equal(carrierOf(without.scene).maxBytes, undefined)
   })
 
+  for (const [seconds, times] of [
+    [60, 8],
+    [1, 48]
+  ] as const)
+    it(`[XEP0478-c] breaks the silence in time where <bidi/> says that the peer allows ${seconds} s of it`, async () => {
+      const idle = `<idle-seconds>${seconds}</idle-seconds>`
+      const { scene, caller } = await linked(`<bidi xmlns='urn:xmpp:bidi'><limits xmlns='urn:xmpp:stream-limits:0'>${idle}</limits></bidi>`)
+      await scene.clock.advance(240_000)
+      assert.equal(await caller.hear(), ' '.repeat(times))
+    })
+
+  it('obeys a limit that is smaller than it may be, and warns of it once for each stream', async () => {
+    const { scene } = await linked(limits(9_999))
+    assert.equal(carrierOf(scene).maxBytes, 9_999)
+    assert.equal(scene.warnings.length, 1)
+    assert.match(scene.warnings[0] ?? '', /capulet\.example takes no stanza of more than 9999 bytes/)
+    assert.deepEqual((await linked(limits(10_000))).scene.warnings, [])
+  })
+
   it('[XEP0198-4-a] counts what it sends back from <enabled/> on, and resolves it by what the peer has counted', async () => {
     const { scene, caller } = await linked(BIDI)
     send(scene, '0')

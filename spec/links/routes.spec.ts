@@ -57,15 +57,17 @@ describe('the route of a pair', () => {
     peer.close()
   })
 
-  it('[XEP0478-b] refuses what is too large for the peer, and goes on with the rest', async () => {
+  it('[XEP0478-b] refuses what is too large for the peer, and goes on with the rest; a limit that is too small is a warning', async () => {
     const a = await world.engine('a.example', { policy: inClear })
+    const warnings: string[] = []
+    a.on('warning', ({ error }) => warnings.push(error.message))
     const sent = [message('1'), message('2', 'x'.repeat(20_000)), message('3')].map(each => a.send(each))
     const peer = await listener.accept()
     await peer.expectHeader()
     peer.sendHeader({ from: 'b.example', to: 'a.example', id: '1' })
     peer.sendFeatures({
       dialback: 'with-errors',
-      other: `<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes><idle-seconds>abc</idle-seconds></limits>`
+      other: `<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>9999</max-bytes><idle-seconds>abc</idle-seconds></limits>`
     })
     await peer.expect('result')
     peer.send(`<db:result from='b.example' to='a.example' type='valid'/>`)
@@ -74,6 +76,7 @@ describe('the route of a pair', () => {
     const error = await rejection(sent[1] ?? Promise.resolve())
     assert.deepEqual([error.code, error.stanzaCondition, error.stanzaErrorType], ['S2S_TOO_LARGE', 'policy-violation', 'modify'])
     assert.equal(a.links().length, 1)
+    assert.equal(warnings.filter(warning => warning.includes('b.example takes no stanza of more than 9999 bytes')).length, 1)
     peer.close()
   })
 
