@@ -3,8 +3,7 @@ import { FederationError } from '../errors.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { isBounceable } from '../rules/bounceable.ts'
 import { NS_STANZA_ERRORS } from '../xml/namespaces.ts'
-import { isElement } from '../xml/writer.ts'
-import { checkElement, checkStanza } from './outbound-stanza.ts'
+import { checkElement, elementOf } from './outbound-stanza.ts'
 
 /**
  * The error stanza for a stanza that could not be sent (RFC 6120 §8.3): the same kind and id, the addresses swapped, the condition
@@ -16,11 +15,10 @@ import { checkElement, checkStanza } from './outbound-stanza.ts'
  * @throws FederationError `S2S_ADDRESS` for what is no stanza at all
  */
 export function bounce(stanza: Element | Stanza, error: FederationError): Element | undefined {
-  if (isElement(stanza)) checkElement(stanza)
-  else checkStanza(stanza)
+  const element = elementOf(stanza)
+  checkElement(element)
   // An application that catches everything may hand over what is none of ours.
   const { stanzaErrorType, stanzaCondition, summary } = FederationError.from(error)
-  const element = isElement(stanza) ? stanza : stanza.element
   const { type, id, from, to } = attributesOf(element)
   const name = element.getName()
   if (!isBounceable(name, type)) return undefined

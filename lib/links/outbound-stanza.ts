@@ -1,11 +1,12 @@
 import type { Element } from 'ltx'
 import { FederationError } from '../errors.ts'
-import { parseAddress } from '../model/address.ts'
+import { addressText, parseAddress } from '../model/address.ts'
+import type { Address } from '../model/address.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Stanza } from '../model/stanza.ts'
 import { NS_CLIENT, NS_SERVER } from '../xml/namespaces.ts'
 import { kindOf } from '../rules/option-value.ts'
-import { isStanzaName } from '../xml/stanza.ts'
+import { isReceived, isStanzaName, withHeader } from '../xml/stanza.ts'
 import { isElement, serialize } from '../xml/writer.ts'
 
 /** A stanza ready to leave: the pair it belongs to, and its bytes. */
@@ -22,20 +23,26 @@ export interface OutboundStanza {
  */
 export function outboundStanza(stanza: Element | Stanza): OutboundStanza {
   if (isElement(stanza)) return fromElement(stanza)
-  checkStanza(stanza)
-  const xml = stanza.bytes
-  return { pair: { sender: stanza.from.domain, target: stanza.to.domain }, xml, size: xml.length }
+  if (!isReceived(stanza)) return fromElement(elementOf(stanza))
+  const { from, to, content } = stanza
+  if (!Buffer.isBuffer(content)) return fromElement(content)
+  const isCanonical = addressText(from) === from.text && addressText(to) === to.text
+  if (!isCanonical) return outboundStanza(stanza.readdressed({ from: from.text, to: to.text }))
+  return { pair: { sender: from.domain, target: to.domain }, xml: content, size: content.length }
 }
 
 /**
- * Whether what is no element is a stanza that was received.
+ * The tree of what was given as a stanza.
  *
- * @throws FederationError `S2S_ADDRESS`
+ * @throws FederationError `S2S_ADDRESS` for what is neither an element nor a stanza that was received
  */
-export function checkStanza(value: unknown): void {
-  if (typeof value === 'object' && value !== null && 'bytes' in value && 'element' in value && 'from' in value && 'to' in value) return
+export function elementOf(stanza: Element | Stanza): Element {
+  const given: unknown = stanza
+  if (isElement(given)) return given
+  // Received by another copy of this library.
+  if (typeof given === 'object' && given !== null && 'element' in given && isElement(given.element)) return given.element
   throw new FederationError('S2S_ADDRESS', {
-    detail: `a stanza has to be an Element of ltx, or one that was received, not ${kindOf(value)}`
+    detail: `a stanza has to be an Element of ltx, or one that was received, not ${kindOf(given)}`
   })
 }
 
@@ -55,16 +62,20 @@ export function checkElement(element: Element): void {
 
 function fromElement(element: Element): OutboundStanza {
   checkElement(element)
-  const from: unknown = element.attrs['from']
-  const to: unknown = element.attrs['to']
-  const xml = serialize(element)
-  return { pair: { sender: domainOf(from, 'from'), target: domainOf(to, 'to') }, xml, size: Buffer.byteLength(xml) }
+  const { attrs } = element as { readonly attrs: Readonly<Record<string, unknown>> }
+  const from = readAddress(attrs['from'], 'from')
+  const to = readAddress(attrs['to'], 'to')
+  const written = { from: addressText(from), to: addressText(to) }
+  // The peer compares with the pair's domains as the stream has them, and may know no other spelling.
+  const isCanonical = written.from === from.text && written.to === to.text
+  const xml = serialize(isCanonical ? element : withHeader(element, written))
+  return { pair: { sender: from.domain, target: to.domain }, xml, size: Buffer.byteLength(xml) }
 }
 
-function domainOf(text: unknown, attribute: 'from' | 'to'): DomainPair['sender'] {
+function readAddress(text: unknown, attribute: 'from' | 'to'): Address {
   if (typeof text !== 'string' || text === '') throw new FederationError('S2S_ADDRESS', { detail: `the stanza has no ${attribute}` })
   const address = parseAddress(text)
   if (address === undefined)
     throw new FederationError('S2S_ADDRESS', { detail: `${attribute} ${JSON.stringify(text.slice(0, 80))} is not an address` })
-  return address.domain
+  return address
 }

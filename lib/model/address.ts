@@ -32,6 +32,11 @@ export function parseAddress(text: string): Address | undefined {
   return { local, domain: name, resource, text }
 }
 
+/** An address as it is written on a stream: with the one spelling of its domain that both sides compare (RFC 7622 §3.2). */
+export function addressText({ local, domain, resource }: Address): string {
+  return `${local === undefined ? '' : `${local}@`}${domain}${resource === undefined ? '' : `/${resource}`}`
+}
+
 function isPart(part: string): boolean {
   // No character takes more than three octets per UTF-16 unit: most parts need no counting.
   return part.length > 0 && (part.length * 3 <= LONGEST_PART || Buffer.byteLength(part) <= LONGEST_PART)

@@ -8,9 +8,12 @@ export interface Stanza {
   readonly to: Address
   readonly id: string | undefined
   readonly type: string | undefined
-  /** The caller's copy, self-contained: namespaces and `xml:lang` inherited from the stream header are declared in it. */
+  /**
+   * The caller's own, self-contained: namespaces and `xml:lang` inherited from the stream header are declared in it. What is changed
+   * in it counts wherever the stanza goes from here: in `bytes`, in `readdressed` and in `send`.
+   */
   readonly element: Element
-  /** The same, as UTF-8. */
+  /** The same as UTF-8, a new copy each time. */
   readonly bytes: Buffer
   /** A new stanza: this payload, certified once, under a header written anew. */
   readdressed(header: { readonly from?: string; readonly to?: string; readonly id?: string }): Stanza

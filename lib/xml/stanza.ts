@@ -1,9 +1,11 @@
-import type { Element } from 'ltx'
+import { Element } from 'ltx'
 import type { Address } from '../model/address.ts'
-import { parseAddress } from '../model/address.ts'
+import { addressText, parseAddress } from '../model/address.ts'
 import { FederationError } from '../errors.ts'
 import type { Stanza } from '../model/stanza.ts'
 import type { ElementFrame, Readdressing } from './frame.ts'
+import { buildTree } from './tree.ts'
+import { serializeAlone } from './writer.ts'
 
 /** RFC 6120 §8: the three kinds of stanza. */
 export function isStanzaName(name: string): name is Stanza['name'] {
@@ -21,6 +23,11 @@ export function createStanza(frame: ElementFrame, from: Address, to: Address): S
   return new FramedStanza(frame, frame.name, from, to)
 }
 
+/** Whether a value is a stanza that was received by this library, and nothing that looks like one. */
+export function isReceived(value: unknown): value is FramedStanza {
+  return FramedStanza.isOne(value)
+}
+
 class FramedStanza implements Stanza {
   readonly name: Stanza['name']
   readonly from: Address
@@ -29,7 +36,6 @@ class FramedStanza implements Stanza {
   readonly type: string | undefined
   readonly #frame: ElementFrame
   #element: Element | undefined
-  #bytes: Buffer | undefined
 
   constructor(frame: ElementFrame, name: Stanza['name'], from: Address, to: Address) {
     this.#frame = frame
@@ -46,15 +52,39 @@ class FramedStanza implements Stanza {
   }
 
   get bytes(): Buffer {
-    this.#bytes ??= this.#frame.bytes()
-    return this.#bytes
+    const { content } = this
+    return Buffer.isBuffer(content) ? content : Buffer.from(serializeAlone(content))
+  }
+
+  /** What leaves when it is sent: its bytes as they came, or its tree once somebody has asked for that and may have changed it. */
+  get content(): Buffer | Element {
+    return this.#element ?? this.#frame.bytes()
   }
 
   readdressed(header: Readdressing): Stanza {
     const from = header.from === undefined ? this.from : readAddress(header.from)
     const to = header.to === undefined ? this.to : readAddress(header.to)
-    return createStanza(this.#frame.readdressed(header), from, to)
+    const written = {
+      ...header,
+      ...(header.from === undefined ? {} : { from: addressText(from) }),
+      ...(header.to === undefined ? {} : { to: addressText(to) })
+    }
+    const stanza = new FramedStanza(this.#frame.readdressed(written), this.name, from, to)
+    if (this.#element !== undefined) stanza.#element = buildTree(serializeAlone(withHeader(this.#element, written)), new Map())
+    return stanza
   }
+
+  static isOne(value: unknown): value is FramedStanza {
+    return typeof value === 'object' && value !== null && #frame in value
+  }
+}
+
+/** The same element under other attributes: a new root over the same children. */
+export function withHeader(element: Element, header: Readdressing): Element {
+  const root = new Element(element.name, { ...element.attrs, ...header })
+  root.children = element.children
+  root.parent = element.parent
+  return root
 }
 
 function readAddress(text: string): Address {

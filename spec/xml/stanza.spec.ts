@@ -41,14 +41,36 @@ describe('A stanza', () => {
     assert.equal(stanzaOf(`<message ${ADDRESSES}/>`).id, undefined)
   })
 
-  it('has one tree and one piece of bytes, made when asked for, which stand alone', () => {
+  it('has bytes of which everybody gets a copy, and one tree, made when asked for', () => {
     const stanza = stanzaOf(`<message ${ADDRESSES}><body>x</body></message>`)
+    const written = `<message xmlns="jabber:server" ${ADDRESSES}><body>x</body></message>`
+    stanza.bytes.fill(0)
+    assert.equal(stanza.bytes.toString(), written)
     assert.equal(stanza.element, stanza.element)
-    assert.equal(stanza.bytes, stanza.bytes)
-    assert.equal(stanza.bytes.toString(), `<message xmlns="jabber:server" ${ADDRESSES}><body>x</body></message>`)
-    stanza.element.attrs['to'] = 'other'
-    assert.equal(stanza.bytes.toString(), `<message xmlns="jabber:server" ${ADDRESSES}><body>x</body></message>`)
-    assert.equal(stanza.to.text, 'romeo@b.example')
+    assert.deepEqual(stanza.element.attrs['to'], 'romeo@b.example')
+  })
+
+  it('is what its tree has been made into, wherever it goes; its checked addresses stay as they are', () => {
+    const stanza = stanzaOf(`<message ${ADDRESSES}><body>x</body><secret>1234</secret></message>`)
+    stanza.element.remove('secret')
+    stanza.element.attrs['to'] = 'other@b.example'
+    assert.doesNotMatch(stanza.bytes.toString(), /1234/)
+    assert.match(stanza.bytes.toString(), /to="other@b\.example"/)
+    assert.deepEqual([stanza.to.text, stanza.id], ['romeo@b.example', undefined])
+    const passedOn = stanza.readdressed({ from: 'nurse@a.example', id: '2' })
+    assert.doesNotMatch(passedOn.bytes.toString(), /1234/)
+    assert.deepEqual(
+      [passedOn.element.attrs['from'], passedOn.element.attrs['id'], passedOn.from.text],
+      ['nurse@a.example', '2', 'nurse@a.example']
+    )
+    passedOn.element.remove('body')
+    assert.match(stanza.bytes.toString(), /<body>x<\/body>/)
+    assert.deepEqual([...stanza.readdressed({ id: '3' }).element.children].length, 1)
+  })
+
+  it('[ENG-NAME-b] is passed on under the one spelling of its domains', () => {
+    const stanza = stanzaOf(`<message ${ADDRESSES}/>`).readdressed({ from: 'Nurse@A.Example./Home', to: 'romeo@xn--mnchen-3ya.example' })
+    assert.deepEqual([stanza.element.attrs['from'], stanza.element.attrs['to']], ['Nurse@a.example/Home', 'romeo@münchen.example'])
   })
 
   it('[RFC6120-8.1.5-a] keeps a language that comes from the header when it is passed on, and otherwise its own or none', () => {
