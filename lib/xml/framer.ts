@@ -138,6 +138,11 @@ export class Framer {
     return this.#supply.filled - this.#start + this.#supply.waiting
   }
 
+  /** As {@link pending}, without white space that was read: nothing more comes of that. */
+  get unread(): number {
+    return this.#supply.filled - (this.#isOpen() ? this.#start : this.#at) + this.#supply.waiting
+  }
+
   /** Whether something other than white space follows the last frame: a part of a header or element, read or not yet read. */
   get midElement(): boolean {
     return (this.#isOpen() && this.#state !== PROLOG) || this.#supply.filled - this.#at + this.#supply.waiting > 0

@@ -91,9 +91,9 @@ export class XmlStream {
     return this.#outbox.stalledSince
   }
 
-  /** Bytes that have arrived and were not read as elements yet. */
+  /** Bytes that have arrived and of which an element may still come. */
   get unread(): number {
-    return this.#framer.pending + this.#duplex.readableLength
+    return this.#framer.unread + this.#duplex.readableLength
   }
 
   /** Whether as much waits as may, written in this turn or before: the sender should await {@link drained}. */

@@ -770,5 +770,13 @@ export const mutations: readonly Mutation[] = [
     find: 'streamId: request.id })',
     replace: 'streamId: request.id.trim() })',
     specs: ['spec/auth/authoritative.spec.ts']
+  },
+  {
+    rule: 'white space keeps no pair waiting that goes on on another stream',
+    id: 'RFC6120-10.1-b',
+    file: 'lib/xml/stream.ts',
+    find: 'return this.#framer.unread + this.#duplex.readableLength',
+    replace: 'return this.#framer.pending + this.#duplex.readableLength',
+    specs: ['spec/incoming/pair-order.spec.ts']
   }
 ]

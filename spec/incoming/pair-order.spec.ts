@@ -55,6 +55,22 @@ describe('incoming/the order of a pair that goes on on another stream', () => {
     })
   }
 
+  for (const white of [' ', '\n', ' \r\n\t']) {
+    it(`[RFC6120-10.1-b] waits for nothing behind ${JSON.stringify(white)}: white space keeps a stream and is no part of a stanza`, async () => {
+      const heard: string[] = []
+      const scene = await createScene({ onStanza: ({ id = '' }) => void heard.push(id) })
+      const old = await authenticated(scene)
+      await old.say(numbered('1') + white)
+      await old.say(white)
+      const next = await authenticated(scene)
+      await next.say(numbered('2'))
+      assert.deepEqual(heard, ['1', '2'])
+      await scene.clock.advance(60_000)
+      assert.equal(await old.hear(), '')
+      assert.equal(old.ended, 'no')
+    })
+  }
+
   it('[RFC6120-10.1-b] waits for what is in hand of a stream that is lost, and drops uncounted what waits behind it where it goes both ways', async () => {
     const { heard, gates, options } = slow('1')
     const scene = await createScene(options)

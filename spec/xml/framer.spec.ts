@@ -382,6 +382,27 @@ describe('What is pending', () => {
     assert.ok(!framer.midElement)
   })
 
+  it('is unread as far as something may still come of it: white space is not, once it was seen', () => {
+    const framer = new Framer(LIMITS)
+    framer.feed(Buffer.from(`${HEADER}<a/> \n `))
+    framer.next()
+    framer.next()
+    assert.equal(framer.unread, 3)
+    assert.equal(framer.next(), undefined)
+    assert.equal(framer.unread, 0)
+    framer.feed(Buffer.from(' <b'))
+    assert.equal(framer.unread, 3)
+    assert.equal(framer.next(), undefined)
+    assert.equal(framer.unread, 2)
+    framer.feed(Buffer.from('/>'))
+    framer.next()
+    assert.equal(framer.unread, 0)
+    framer.feed(Buffer.from(CLOSE + ' '))
+    framer.next()
+    assert.equal(framer.next(), undefined)
+    assert.equal(framer.unread, 0)
+  })
+
   it('is nothing between frames that were fed in one piece', () => {
     const framer = new Framer(LIMITS)
     framer.feed(Buffer.from(`${HEADER}<a/><b/>`))
