@@ -27,10 +27,20 @@ export interface AssembledServer extends LocalServer {
 }
 
 /** Puts the parts together that every negotiation of one engine shares. */
-export function createLocalServer(options: FederationOptions, settings: Settings, observer: Observer): AssembledServer {
+export function createLocalServer(
+  options: FederationOptions,
+  settings: Settings,
+  observer: Observer,
+  stopped: AbortSignal
+): AssembledServer {
   const clock = options.clock ?? systemClock
   const tls = options.tls ?? nodeTls()
-  const hosted = new HostedDomains(options.domains, tls, options.defaultDomain)
+  const hosted = new HostedDomains(options.domains, tls, {
+    defaultDomain: options.defaultDomain,
+    clock,
+    patience: settings.timeouts.step,
+    signal: stopped
+  })
   const judge = new Judge(options.trust)
   let rulebook: Rulebook = { policy: complete(options.policy), guards: options.guards ?? [] }
   let epoch = 0

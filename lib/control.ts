@@ -12,6 +12,7 @@ import { checkGuards, checkPolicy } from './policy/shape.ts'
 import { shown, wrong } from './rules/option-value.ts'
 import { firstFallen, notOurs } from './streams/standing.ts'
 import type { LiveLink } from './streams/standing.ts'
+import type { Reading } from './transport/hosted.ts'
 
 /** Changes the settings of a running engine. After each change every live link is judged anew, and ended where a pair may not go on. */
 export class Control {
@@ -47,21 +48,32 @@ export class Control {
     return this.#judgeAll('trust')
   }
 
+  /** Bad credentials are told when the engine starts, not when the first peer calls. */
+  async prepare(): Promise<void> {
+    this.#tell(await this.#server.hosted.prepare())
+  }
+
   async reload(): Promise<void> {
-    const before = this.#server.hosted.domains
-    await this.#server.hosted.reload()
-    await this.#changedDomains(before)
+    const { hosted, observer } = this.#server
+    // Nobody speaks for a domain that is gone while the credentials of the others are read.
+    const before = new Set(hosted.domains)
+    if (hosted.forgetUnlisted()) await this.#changedDomains(before)
+    const left = new Set(hosted.domains)
+    const reading = await hosted.reload()
+    await this.#changedDomains(left)
+    for (const error of reading.failed) observer.warn(error)
+    this.#tell(reading)
   }
 
   async addDomain(name: string, credentials: Credentials | undefined): Promise<void> {
-    const before = this.#server.hosted.domains
-    await this.#server.hosted.add(readName(name), credentials)
+    const before = new Set(this.#server.hosted.domains)
+    this.#server.hosted.add(readName(name), credentials)
     await this.#changedDomains(before)
   }
 
   async removeDomain(name: string): Promise<void> {
-    const before = this.#server.hosted.domains
-    await this.#server.hosted.remove(readName(name))
+    const before = new Set(this.#server.hosted.domains)
+    this.#server.hosted.remove(readName(name))
     await this.#changedDomains(before)
   }
 
@@ -73,14 +85,24 @@ export class Control {
   }
 
   /** What waits for a domain that is gone, or that has become our own, will never leave. */
-  async #changedDomains(before: readonly Domain[]): Promise<void> {
+  async #changedDomains(before: ReadonlySet<Domain>): Promise<void> {
     const { hosted } = this.#server
     this.#server.change({})
-    for (const gone of before.filter(each => !hosted.has(each)))
+    for (const gone of [...before].filter(each => !hosted.has(each)))
       this.#router.clear(gone, new FederationError('S2S_NOT_HOSTED', { detail: `${gone} is not a domain of this engine any more` }))
-    for (const added of hosted.domains.filter(each => !before.includes(each)))
+    for (const added of hosted.domains.filter(each => !before.has(each)))
       this.#router.clear(added, new FederationError('S2S_LOCAL_DOMAIN', { detail: `${added} is served here now` }))
     await this.#judgeAll('domains')
+  }
+
+  /** @throws FederationError for what could not be read */
+  #tell({ failed, bare }: Reading): void {
+    for (const name of bare) {
+      const detail = `${name} has no certificate: it never offers TLS, and where policy requires TLS it answers nothing but dialback verification`
+      this.#server.observer.warn(new FederationError('S2S_CONFIG', { detail }))
+    }
+    const [first] = failed
+    if (first !== undefined) throw failed.length === 1 ? first : together(first, failed)
   }
 
   async #judgeAll(what: FederationEvents['settings-changed']['what']): Promise<void> {
@@ -121,6 +143,15 @@ export class Control {
       return
     }
   }
+}
+
+const MOST_NAMED = 20
+
+function together(first: FederationError, failed: readonly FederationError[]): FederationError {
+  const named = failed.slice(0, MOST_NAMED).map(({ detail, message }) => detail ?? message)
+  const more = failed.length > named.length ? [`and ${failed.length - named.length} more`] : []
+  const code = failed.find(({ code }) => code === 'S2S_CONFIG')?.code ?? first.code
+  return new FederationError(code, { detail: [...named, ...more].join('; '), cause: new AggregateError(failed) })
 }
 
 function readName(name: string): Domain {

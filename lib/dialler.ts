@@ -5,8 +5,9 @@ import { FederationError } from './errors.ts'
 import type { IncomingParts } from './incoming/parts.ts'
 import { OutgoingLink } from './links/outgoing-link.ts'
 import { checkedPair } from './links/router.ts'
-import type { DomainPair } from './model/domain.ts'
-import type { Rulebook } from './model/policy.ts'
+import { unlessAborted } from './model/aborted.ts'
+import type { Domain, DomainPair } from './model/domain.ts'
+import type { OwnState, Rulebook } from './model/policy.ts'
 import type { Report } from './model/report.ts'
 import { createId } from './outgoing/id.ts'
 import type { AuthenticatedStream } from './outgoing/negotiate.ts'
@@ -77,10 +78,20 @@ export class Dialler {
     caller: AbortSignal | undefined,
     live?: SharedStreams
   ): Promise<Outcome> {
-    const own = await this.#server.ourCertificate(pair.sender)
     const signal = caller === undefined ? this.#stopped : AbortSignal.any([this.#stopped, caller])
+    const own = await this.#ownState(pair.sender, signal)
     const n = new Negotiation(this.#server, { id: createId(), pair, purpose: 'stanzas', result, own, rulebook, signal })
     return await runNegotiation(n, live)
+  }
+
+  /** What is called off while a key store thinks is called off in its report, as at any other moment. */
+  async #ownState(local: Domain, signal: AbortSignal): Promise<OwnState> {
+    try {
+      return await unlessAborted(this.#server.ourCertificate(local), signal)
+    } catch (error) {
+      if (signal.aborted) return { ours: 'missing' }
+      throw error
+    }
   }
 
   /** The stream may have ended while the settings of now were asked: then it is not the pair's, nor is what was lost with it. */

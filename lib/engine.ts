@@ -49,6 +49,8 @@ export class Engine implements Federation {
   readonly #pings: Pings
   readonly #verifications: Verifications
   readonly #stopped = new AbortController()
+  /** Aborted when the engine is told to stop: nothing is begun any more. */
+  readonly #leaving = new AbortController()
   /** Aborted by whoever wants no more draining. */
   readonly #cut = new AbortController()
   #isDraining = false
@@ -66,7 +68,7 @@ export class Engine implements Federation {
       ...(options.logger === undefined ? {} : { logger: options.logger }),
       ...(options.metrics === undefined ? {} : { metrics: options.metrics })
     })
-    this.#server = createLocalServer(options, this.#settings, observer)
+    this.#server = createLocalServer(options, this.#settings, observer, this.#stopped.signal)
     this.on(
       'pair-authenticated',
       learner(() => this.#server.rulebook().guards, observer)
@@ -101,14 +103,13 @@ export class Engine implements Federation {
 
   async #begin(): Promise<void> {
     this.#mustRun()
-    await this.#readCredentials()
+    await unlessAborted(this.#control.prepare(), this.#leaving.signal)
     await this.#listening.open(this.#settings.listen, () => this.#mustRun())
   }
 
   async reload(): Promise<void> {
     this.#mustRun()
     await this.#control.reload()
-    await this.#readCredentials()
   }
 
   async setPolicy(policy: Policy | undefined): Promise<void> {
@@ -223,23 +224,11 @@ export class Engine implements Federation {
     return this
   }
 
-  /** Bad credentials are told when the engine starts, not when the first peer calls. */
-  async #readCredentials(): Promise<void> {
-    const { hosted, observer } = this.#server
-    for (const name of hosted.domains) {
-      if ((await hosted.context(name)) !== undefined) continue
-      observer.warn(
-        new FederationError('S2S_CONFIG', {
-          detail: `${name} has no certificate: it never offers TLS, and where policy requires TLS it answers nothing but dialback verification`
-        })
-      )
-    }
-  }
-
   async #end(drain: boolean): Promise<void> {
     const error = new FederationError('S2S_STOPPED')
     this.#router.close(error)
     this.#isDraining = drain
+    this.#leaving.abort(error)
     // A start that is under way closes what it has opened.
     await this.#starting?.catch(() => undefined)
     if (drain) await this.#drain()

@@ -112,6 +112,7 @@ export const ERRORS = {
   S2S_POLICY: row('policy', false, 'not-allowed', 'cancel', 'policy-violation', 'Policy refuses the peer'),
   S2S_LIMIT: row('peer', true, 'resource-constraint', 'wait', 'policy-violation', 'A limit was reached'),
   S2S_QUEUE_FULL: row('us', true, 'resource-constraint', 'wait', 'resource-constraint', 'The queue for the domain pair is full'),
+  S2S_KEY_STORE: row('us', true, 'resource-constraint', 'wait', 'internal-server-error', 'Our own credentials could not be had'),
   S2S_BUSY: row('us', true, 'resource-constraint', 'wait', 'resource-constraint', 'The engine has as much under way as it may'),
   S2S_TOO_LARGE: row('caller', false, 'policy-violation', 'modify', undefined, 'The stanza is too large'),
   S2S_IN_DOUBT: row(

@@ -24,14 +24,19 @@ export interface Federation {
   /**
    * Reads the credentials of every domain and begins to listen. Until then it can already send, but no server can dial back to it.
    *
-   * @throws FederationError `S2S_CONFIG` for unusable credentials and for an address that cannot be listened on
+   * @throws FederationError `S2S_CONFIG` for unusable credentials and for an address that cannot be listened on, `S2S_KEY_STORE` for
+   * credentials that cannot be had
    */
   start(): Promise<void>
   /**
    * Reads the list of domains and every domain's credentials again: where `domains` is a KeyStore, what it says now counts from the
    * next connection on. Links that are there keep the certificate they were made with; those of domains that are gone end with `host-gone`.
    *
-   * @throws FederationError `S2S_CONFIG` for a domain or credentials that cannot be used; then nothing has changed
+   * A domain whose credentials cannot be had or used goes on showing what it did, and a new one is not hosted: each is a `warning`, and
+   * `reload` rejects when all others have been taken over.
+   *
+   * @throws FederationError `S2S_CONFIG` for a list that cannot be used, and then nothing has changed; `S2S_CONFIG` or `S2S_KEY_STORE`
+   * naming the domains whose credentials cannot
    */
   reload(): Promise<void>
   /**

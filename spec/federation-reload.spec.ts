@@ -8,16 +8,21 @@ import type { World } from './world.ts'
 /** A key store whose credentials may change. */
 interface ChangingStore extends KeyStore {
   readonly credentials: Map<string, Credentials | undefined>
+  /** What answers in its place. */
+  instead: KeyStore['credentialsFor'] | undefined
 }
 
 function changingStore(name: string, first: Credentials): ChangingStore {
   const credentials = new Map<string, Credentials | undefined>([[name, first]])
   return {
     credentials,
+    instead: undefined,
     get domains() {
       return [...credentials.keys()]
     },
-    credentialsFor: hosted => credentials.get(hosted)
+    credentialsFor(hosted) {
+      return this.instead === undefined ? credentials.get(hosted) : this.instead(hosted)
+    }
   }
 }
 
@@ -78,11 +83,6 @@ describe('a federation engine that is told to read its key store again', () => {
   })
 
   const unusable: readonly (readonly [string, () => void, RegExp])[] = [
-    [
-      'a certificate of another key',
-      () => store.credentials.set('c.example', { ...issue('c.example'), key: issue('c.example').key }),
-      /c\.example: the private key/
-    ],
     ['a name that is no domain', () => store.credentials.set('c example', undefined), /"c example" is not a domain name/],
     ['one domain in two spellings', () => store.credentials.set('B.example', undefined), /b\.example is given twice/]
   ]
@@ -97,6 +97,47 @@ describe('a federation engine that is told to read its key store again', () => {
       assert.equal(shown(await probe('b.example')), before)
       assert.equal((await rejection(b.probe(pairOf('c.example', 'a.example')))).code, 'S2S_NOT_HOSTED')
     })
+
+  it('takes over all that can be used, names the rest, and does not host what is new and of no use', async () => {
+    const warned: string[] = []
+    b.on('warning', ({ error }) => warned.push(error.message))
+    const mixed = (name: string): Credentials => ({ ...issue(name), key: issue(name).key })
+    const before = shown(await probe('b.example'))
+    store.credentials.set('b.example', issue('b.example'))
+    store.credentials.set('c.example', mixed('c.example'))
+    const one = await rejection(b.reload())
+    assert.equal(one.code, 'S2S_CONFIG')
+    assert.match(one.message, /c\.example: the private key/)
+    assert.deepEqual(warned, [one.message])
+    const renewed = shown(await probe('b.example'))
+    assert.notEqual(renewed, before)
+    assert.equal((await rejection(b.probe(pairOf('c.example', 'a.example')))).code, 'S2S_NOT_HOSTED')
+    store.credentials.set('b.example', mixed('b.example'))
+    const both = await rejection(b.reload())
+    assert.match(both.message, /b\.example: the private key.*; .*c\.example: the private key/)
+    assert.equal(shown(await probe('b.example')), renewed, 'what it showed is kept')
+    assert.equal(warned.length, 3)
+    store.credentials.set('c.example', issue('c.example'))
+    store.credentials.set('b.example', issue('b.example'))
+    await b.reload()
+    assert.equal((await world.run(b.probe(pairOf('c.example', 'a.example')))).level, 'sasl-external')
+  })
+
+  it('speaks for a domain that was removed no more, however long the credentials of another take', async () => {
+    store.credentials.set('c.example', issue('c.example'))
+    await b.reload()
+    const ended = new Promise(resolve => b.on('link-reset', resolve))
+    await world.run(b.connect(pairOf('c.example', 'a.example')))
+    store.credentials.delete('c.example')
+    let answer: ((credentials: Credentials) => void) | undefined
+    store.instead = () => new Promise(resolve => (answer = resolve))
+    const reload = b.reload()
+    await ended
+    assert.equal((await rejection(b.probe(pairOf('c.example', 'a.example')))).code, 'S2S_NOT_HOSTED')
+    while (answer === undefined) await world.clock.settle()
+    answer(issue('b.example'))
+    await reload
+  })
 
   it('warns of a domain that has no certificate any more', async () => {
     const warned: string[] = []

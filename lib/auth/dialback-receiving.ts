@@ -121,7 +121,8 @@ const CONDITIONS: { readonly [C in ErrorCode]?: string } = {
   S2S_POLICY: 'not-authorized',
   S2S_BELOW_FLOOR: 'not-authorized',
   S2S_LIMIT: 'resource-constraint',
-  S2S_BUSY: 'resource-constraint'
+  S2S_BUSY: 'resource-constraint',
+  S2S_KEY_STORE: 'resource-constraint'
 }
 
 /** The dialback error for a verification that could not be carried out (XEP-0220 §2.5). */

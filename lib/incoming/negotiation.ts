@@ -134,8 +134,11 @@ export class IncomingNegotiation {
   async contextOf(local: Domain): Promise<TlsContext | undefined> {
     try {
       return await this.server.hosted.context(local)
-    } catch (error) {
-      this.server.observer.warn(FederationError.from(error))
+    } catch (thrown) {
+      const error = FederationError.from(thrown)
+      // Whoever has a certificate, and cannot have it at the moment, is not to go on in clear.
+      if (error.temporary) throw error
+      this.server.observer.warn(error)
       return undefined
     }
   }

@@ -1,6 +1,7 @@
 import { askAuthority } from '../auth/dialback-initiating.ts'
 import type { VerificationRequest } from '../auth/dialback-initiating.ts'
 import type { LocalServer } from '../auth/local-server.ts'
+import { unlessAborted } from '../model/aborted.ts'
 import { reversed } from '../model/domain.ts'
 import type { FederationError } from '../errors.ts'
 import type { VerifiedOver } from '../model/report.ts'
@@ -27,7 +28,7 @@ export interface Verification {
  */
 export async function verifyKey(request: VerificationRequest, server: LocalServer, signal: AbortSignal): Promise<Verification> {
   const pair = reversed(request.pair)
-  const own = await server.ourCertificate(pair.sender)
+  const own = await unlessAborted(server.ourCertificate(pair.sender), signal)
   const n = new Negotiation(server, {
     id: createId(),
     pair,

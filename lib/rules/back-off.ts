@@ -16,8 +16,10 @@ export function retryDelay(error: FederationError, failures: number, random: num
   return error.temporary ? Math.round(random * window) : LASTING_LEAST + Math.round(random * window)
 }
 
-/** What policy, guards, certificates, authorities and the list of domains have a part in. */
+/** What policy, guards, certificates (our own too), authorities and the list of domains have a part in. */
 const OF_SETTINGS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'S2S_CONFIG',
+  'S2S_KEY_STORE',
   'S2S_NOT_HOSTED',
   'S2S_LOCAL_DOMAIN',
   'S2S_POLICY',

@@ -1,33 +1,57 @@
 import { FederationError } from '../errors.ts'
+import { abortReason } from '../model/aborted.ts'
 import { domain, parseDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Credentials, KeyStore, Tls, TlsContext } from '../model/plugs.ts'
+import { isKeyStore, keyStoreOf, readDefault, readDomains } from './hosted-list.ts'
+import { isSilence, KeyReader } from './key-reader.ts'
+import type { KeyReaderOptions, Shown } from './key-reader.ts'
 
 /** Former domains that are remembered; a store that comes and goes with thousands needs no more of them. */
 const MOST_GONE = 10_000
+/** So many domains a key store is asked about at once; when it answers for none of so many in a row, it is asked no more. */
+const AHEAD = 100
+/** A context takes about a millisecond, what is kept a hundredth of that: others have their turn after as much. */
+const KEPT_IN_A_ROW = 100
+
+export interface HostedOptions extends KeyReaderOptions {
+  /** Whose certificate is shown where the peer names nobody; default: the first domain. */
+  readonly defaultDomain?: string | undefined
+}
+
+/** What came of reading the credentials of every domain. */
+export interface Reading {
+  /** One error for each domain whose credentials could not be had or used. It shows what it did before; a new one is not hosted yet. */
+  readonly failed: readonly FederationError[]
+  /** Those hosted without a certificate. */
+  readonly bare: readonly Domain[]
+}
 
 /**
- * The domains this server speaks for, and what each shows the world: one TLS context per domain, made on first use and kept until
- * {@link reload}. Connections keep what they were made with.
+ * The domains this server speaks for, and what each shows the world: one TLS context per domain, made on first use and kept until its
+ * credentials are others. Connections keep what they were made with.
  */
 export class HostedDomains {
   readonly #store: KeyStore
   /** What was given as a record; undefined: a key store was. */
   readonly #own: Map<Domain, Credentials | undefined> | undefined
-  readonly #tls: Tls
-  readonly #defaultName: string | undefined
-  #domains: ReadonlySet<Domain>
+  readonly #reader: KeyReader
+  readonly #options: HostedOptions
+  /** What the source has said last; all but what is new and cannot be used is hosted. */
+  #listed: Set<Domain>
+  #domains: Set<Domain>
   readonly #gone = new Set<Domain>()
   #default: Domain | undefined
-  #contexts = new Map<Domain, Promise<TlsContext | undefined>>()
-  #reloads: Promise<void> = Promise.resolve()
+  readonly #shown = new Map<Domain, Shown>()
+  /** First uses under way. */
+  readonly #asked = new Map<Domain, Promise<TlsContext | undefined>>()
+  #readings: Promise<unknown> = Promise.resolve()
 
   /**
    * @param source credentials per domain (undefined: hosted, without a certificate), or a key store that is asked for them
-   * @param defaultDomain whose certificate is shown where the peer names nobody; default: the first domain
    * @throws FederationError `S2S_CONFIG` naming a domain that is none, that is given twice, or that is the default and not hosted
    */
-  constructor(source: Readonly<Record<string, Credentials | undefined>> | KeyStore, tls: Tls, defaultDomain?: string) {
+  constructor(source: Readonly<Record<string, Credentials | undefined>> | KeyStore, tls: Tls, options: HostedOptions) {
     if (isKeyStore(source)) this.#store = source
     else {
       readDomains(Object.keys(source))
@@ -35,10 +59,11 @@ export class HostedDomains {
       this.#own = own
       this.#store = keyStoreOf(own)
     }
-    this.#tls = tls
-    this.#defaultName = defaultDomain
-    this.#domains = readDomains(this.#store.domains)
-    this.#default = readDefault(defaultDomain, this.#domains)
+    this.#options = options
+    this.#reader = new KeyReader(this.#store, tls, options)
+    this.#listed = readDomains(this.#store.domains)
+    this.#domains = new Set(this.#listed)
+    this.#default = readDefault(options.defaultDomain, this.#domains)
   }
 
   get domains(): readonly Domain[] {
@@ -61,17 +86,13 @@ export class HostedDomains {
   /**
    * What a hosted domain shows; undefined: it is not hosted or has no certificate.
    *
-   * @throws FederationError `S2S_CONFIG` naming the domain, when its credentials cannot be had or used; asked again next time
+   * @throws FederationError naming the domain: `S2S_KEY_STORE` when its credentials cannot be had, `S2S_CONFIG` when they cannot be used;
+   * asked again next time
    */
   context(hosted: Domain): Promise<TlsContext | undefined> {
-    const known = this.#contexts.get(hosted)
-    if (known !== undefined) return known
     if (!this.has(hosted)) return Promise.resolve(undefined)
-    const contexts = this.#contexts
-    const made = this.#make(hosted)
-    contexts.set(hosted, made)
-    made.catch(() => contexts.delete(hosted))
-    return made
+    const known = this.#shown.get(hosted)
+    return known === undefined ? (this.#asked.get(hosted) ?? this.#firstUse(hosted)) : Promise.resolve(known.context)
   }
 
   /**
@@ -88,13 +109,42 @@ export class HostedDomains {
   }
 
   /**
-   * Reads the list of domains and the credentials of each again: new domains and renewed certificates count from the next
-   * connection on. One reload after another, so that the last one asked for is the one that stays.
+   * Reads the list of domains again, and forgets those that are not on it any more.
    *
-   * @throws FederationError `S2S_CONFIG`, as the constructor and {@link context}; then nothing has changed
+   * @returns whether there was one
+   * @throws FederationError `S2S_CONFIG`, as the constructor; then nothing has changed
    */
-  reload(): Promise<void> {
-    return this.#inTurn(() => this.#readAgain())
+  forgetUnlisted(): boolean {
+    const listed = readDomains(this.#store.domains)
+    const first = readDefault(this.#options.defaultDomain, listed)
+    const unlisted = [...this.#domains].filter(each => !listed.has(each))
+    this.#listed = listed
+    for (const each of unlisted) this.#forget(each)
+    this.#default = first
+    return unlisted.length > 0
+  }
+
+  /**
+   * Reads the list of domains and the credentials of each again: new domains and renewed certificates count from the next connection on.
+   * One reload after another, so that the last one asked for is the one that stays.
+   *
+   * @throws FederationError `S2S_CONFIG` for a list that cannot be used; then nothing has changed
+   */
+  reload(): Promise<Reading> {
+    return this.#inTurn(async () => {
+      this.forgetUnlisted()
+      const listed = [...this.#listed]
+      const failed = await this.#readAll(listed)
+      // In the order of the list.
+      this.#domains = new Set([...this.#listed].filter(each => this.has(each)))
+      this.#default = readDefault(this.#options.defaultDomain, this.#domains)
+      return this.#reading(failed)
+    })
+  }
+
+  /** Has a context made for every domain that has none yet. */
+  prepare(): Promise<Reading> {
+    return this.#inTurn(async () => this.#reading(await this.#readAll([...this.#domains].filter(each => !this.#shown.has(each)))))
   }
 
   /**
@@ -102,8 +152,12 @@ export class HostedDomains {
    *
    * @throws FederationError `S2S_CONFIG` where a key store says what is hosted, and for credentials that cannot be used; then nothing has changed
    */
-  add(hosted: Domain, credentials: Credentials | undefined): Promise<void> {
-    return this.#change(credentialsOf => credentialsOf.set(hosted, credentials))
+  add(hosted: Domain, credentials: Credentials | undefined): void {
+    const own = this.#ownRecord()
+    const shown = this.#reader.make(hosted, credentials, this.#shown.get(hosted))
+    own.set(hosted, credentials)
+    this.#listed.add(hosted)
+    this.#show(hosted, shown)
   }
 
   /**
@@ -111,67 +165,103 @@ export class HostedDomains {
    *
    * @throws FederationError `S2S_CONFIG` for one that is not hosted, for the default domain, and where a key store says what is hosted
    */
-  remove(hosted: Domain): Promise<void> {
-    if (!this.has(hosted)) return Promise.reject(unusable(`${hosted} is not hosted`))
-    if (hosted === this.#default && this.#defaultName !== undefined) return Promise.reject(unusable(`${hosted} is the default domain`))
-    return this.#change(credentialsOf => credentialsOf.delete(hosted))
+  remove(hosted: Domain): void {
+    if (!this.has(hosted)) throw unusable(`${hosted} is not hosted`)
+    if (hosted === this.#default && this.#options.defaultDomain !== undefined) throw unusable(`${hosted} is the default domain`)
+    this.#ownRecord().delete(hosted)
+    this.#listed.delete(hosted)
+    this.#forget(hosted)
+    this.#default = readDefault(this.#options.defaultDomain, this.#domains)
   }
 
-  #change(change: (credentialsOf: Map<Domain, Credentials | undefined>) => void): Promise<void> {
-    const own = this.#own
-    if (own === undefined) return Promise.reject(unusable('the key store says which domains are hosted: change it, and reload'))
-    return this.#inTurn(async () => {
-      const before = new Map(own)
-      change(own)
-      try {
-        await this.#readAgain()
-      } catch (error) {
-        own.clear()
-        for (const [name, credentials] of before) own.set(name, credentials)
-        throw error
-      }
-    })
+  #ownRecord(): Map<Domain, Credentials | undefined> {
+    if (this.#own === undefined) throw unusable('the key store says which domains are hosted: change it, and reload')
+    return this.#own
   }
 
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const done = this.#reloads.then(change)
-    this.#reloads = done.catch(() => undefined)
+  #inTurn<T>(read: () => Promise<T>): Promise<T> {
+    const done = this.#readings.then(read)
+    this.#readings = done.catch(() => undefined)
     return done
   }
 
-  async #readAgain(): Promise<void> {
-    const domains = readDomains(this.#store.domains)
-    const first = readDefault(this.#defaultName, domains)
-    const contexts = new Map([...domains].map(each => [each, this.#make(each)]))
-    await Promise.all(contexts.values())
-    for (const each of this.#domains) if (!domains.has(each) && this.#gone.size < MOST_GONE) this.#gone.add(each)
-    for (const each of domains) this.#gone.delete(each)
-    this.#domains = domains
-    this.#default = first
-    this.#contexts = contexts
+  /** What is shown from now on, by a domain that is hosted from now on. */
+  #show(hosted: Domain, shown: Shown): void {
+    this.#shown.set(hosted, shown)
+    this.#asked.delete(hosted)
+    this.#domains.add(hosted)
+    this.#gone.delete(hosted)
+    this.#default ??= hosted
   }
 
-  async #make(hosted: Domain): Promise<TlsContext | undefined> {
+  #forget(hosted: Domain): void {
+    this.#domains.delete(hosted)
+    this.#shown.delete(hosted)
+    this.#asked.delete(hosted)
+    if (this.#gone.size < MOST_GONE) this.#gone.add(hosted)
+  }
+
+  #firstUse(hosted: Domain): Promise<TlsContext | undefined> {
+    const asked = this.#reader
+      .ask(hosted)
+      .then(credentials => {
+        // Something newer has been said meanwhile.
+        if (this.#asked.get(hosted) !== asked) return this.context(hosted)
+        const shown = this.#reader.make(hosted, credentials)
+        this.#show(hosted, shown)
+        return shown.context
+      })
+      .finally(() => {
+        if (this.#asked.get(hosted) === asked) this.#asked.delete(hosted)
+      })
+    this.#asked.set(hosted, asked)
+    return asked
+  }
+
+  /** One domain after the other, so that the event loop lives however many there are. */
+  async #readAll(domains: readonly Domain[]): Promise<readonly FederationError[]> {
+    const failed: FederationError[] = []
+    const asked = domains.slice(0, AHEAD).map(each => this.#answerFor(each))
+    let silent = 0
+    for (const [index, each] of domains.entries()) {
+      const answer = silent < AHEAD ? await asked.shift() : notAsked(each)
+      const next = domains[index + AHEAD]
+      if (next !== undefined && silent < AHEAD) asked.push(this.#answerFor(next))
+      const result = FederationError.is(answer) ? answer : this.#take(each, answer)
+      if (FederationError.is(result)) failed.push(result)
+      silent = FederationError.is(result) && isSilence(result) ? silent + 1 : silent < AHEAD ? 0 : silent
+      if (result !== 'kept' || index % KEPT_IN_A_ROW === 0) await new Promise(resolve => setImmediate(resolve))
+      const { signal } = this.#options
+      if (signal?.aborted === true) throw abortReason(signal)
+    }
+    return failed
+  }
+
+  async #answerFor(hosted: Domain): Promise<Credentials | undefined | FederationError> {
     try {
-      const credentials = await this.#store.credentialsFor(hosted)
-      return credentials === undefined ? undefined : this.#tls.createContext(credentials)
-    } catch (cause) {
-      const detail = `the credentials of ${hosted}: ${FederationError.is(cause) ? (cause.detail ?? cause.message) : 'the key store failed'}`
-      throw new FederationError('S2S_CONFIG', { detail, cause })
+      return await this.#reader.ask(hosted)
+    } catch (error) {
+      return FederationError.from(error)
     }
   }
-}
 
-function isKeyStore(source: Readonly<Record<string, Credentials | undefined>> | KeyStore): source is KeyStore {
-  return typeof source['credentialsFor'] === 'function'
-}
+  #take(hosted: Domain, answer: Credentials | undefined): 'kept' | 'made' | FederationError {
+    // It was removed, or given others, meanwhile.
+    if (!this.#listed.has(hosted)) return 'kept'
+    const credentials = this.#own === undefined ? answer : this.#own.get(hosted)
+    const known = this.#shown.get(hosted)
+    try {
+      const shown = this.#reader.make(hosted, credentials, known)
+      this.#show(hosted, shown)
+      return shown === known ? 'kept' : 'made'
+    } catch (error) {
+      return FederationError.from(error)
+    }
+  }
 
-function keyStoreOf(credentials: ReadonlyMap<Domain, Credentials | undefined>): KeyStore {
-  return {
-    get domains() {
-      return [...credentials.keys()]
-    },
-    credentialsFor: hosted => credentials.get(hosted)
+  #reading(failed: readonly FederationError[]): Reading {
+    const isBare = (each: Domain): boolean => this.#shown.has(each) && this.#shown.get(each)?.context === undefined
+    return { failed, bare: [...this.#domains].filter(isBare) }
   }
 }
 
@@ -179,21 +269,6 @@ function unusable(detail: string): FederationError {
   return new FederationError('S2S_CONFIG', { detail })
 }
 
-function readDomains(names: readonly string[]): ReadonlySet<Domain> {
-  const domains = new Set<Domain>()
-  for (const name of names) {
-    const hosted = parseDomain(name)
-    if (hosted === undefined) throw new FederationError('S2S_CONFIG', { detail: `domains: ${JSON.stringify(name)} is not a domain name` })
-    if (domains.has(hosted)) throw new FederationError('S2S_CONFIG', { detail: `domains: ${hosted} is given twice` })
-    domains.add(hosted)
-  }
-  return domains
-}
-
-function readDefault(name: string | undefined, domains: ReadonlySet<Domain>): Domain | undefined {
-  if (name === undefined) return domains.values().next().value
-  const wanted = parseDomain(name)
-  if (wanted === undefined || !domains.has(wanted))
-    throw new FederationError('S2S_CONFIG', { detail: `defaultDomain: ${JSON.stringify(name)} is not one of the hosted domains` })
-  return wanted
+function notAsked(hosted: Domain): FederationError {
+  return new FederationError('S2S_KEY_STORE', { detail: `the credentials of ${hosted}: the key store gives no answers` })
 }

@@ -2,12 +2,16 @@ import assert from 'node:assert/strict'
 import { answerVerify } from '../../lib/auth/authoritative.ts'
 import { domain } from '../../lib/model/domain.ts'
 import { dialbackKey } from '../../lib/rules/dialback-key.ts'
+import { systemClock } from '../../lib/dns/system-clock.ts'
 import { HostedDomains } from '../../lib/transport/hosted.ts'
 import { nodeTls } from '../../lib/transport/tls.ts'
 
 const secret = 'a secret of at least thirty-two octets'
 const server = {
-  hosted: new HostedDomains({ 'capulet.example': undefined, 'bücher.example': undefined }, nodeTls()),
+  hosted: new HostedDomains({ 'capulet.example': undefined, 'bücher.example': undefined }, nodeTls(), {
+    clock: systemClock,
+    patience: 5_000
+  }),
   dialbackSecrets: { current: secret, accepted: ['the secret of last week, still in force'] }
 }
 

@@ -207,7 +207,8 @@ describe('incoming/dialback, receiving server', () => {
     ['S2S_TLS_HANDSHAKE', 'remote-connection-failed'],
     ['S2S_CERTIFICATE', 'not-authorized'],
     ['S2S_LIMIT', 'resource-constraint'],
-    ['S2S_BUSY', 'resource-constraint']
+    ['S2S_BUSY', 'resource-constraint'],
+    ['S2S_KEY_STORE', 'resource-constraint']
   ] as const satisfies readonly (readonly [ErrorCode, string])[]) {
     it(`[XEP0220-2.1.2-c] answers ${condition} when the authoritative server cannot be asked: ${code}`, async () => {
       const { scene, caller } = await inClear()

@@ -203,7 +203,7 @@ function localServer(
 ): LocalServer {
   const { clock, tls, resolver, transport, dialbackSecret } = all
   const { timeouts, limits, extensions, overrides, passwords } = settingsFrom(all)
-  const hosted = new HostedDomains(all.domains, tls, all.defaultDomain)
+  const hosted = new HostedDomains(all.domains, tls, { clock, patience: timeouts.step, defaultDomain: all.defaultDomain })
   const judge = new Judge(all.trust)
   const book = { policy: complete(all.policy), guards: all.guards ?? [] }
   return {
