@@ -251,7 +251,7 @@ describe('incoming/dialback, receiving server', () => {
     assert.equal(scene.reports.length, 1)
   })
 
-  it('answers valid again for a pair that is authenticated, and asks once for a pair that is pending', async () => {
+  it('[ENG-DB-a] answers valid again for a pair that is authenticated, and asks once for a pair that is pending', async () => {
     const { scene, caller } = await inClear()
     await caller.say(key() + key('ANOTHER') + key())
     assert.equal(scene.asked.length, 1)
@@ -306,7 +306,7 @@ describe('incoming/dialback, receiving server', () => {
     }
   })
 
-  it('refuses a sender that is hosted here, and keys that are none', async () => {
+  it('[ENG-STREAM-b] refuses a sender that is hosted here, and keys that are none', async () => {
     const { scene, caller } = await inClear()
     assert.equal(await caller.say(key('K', 'second.example')), refusal('not-authorized', 'montague.example', 'second.example'))
     assert.equal(await caller.say(key('')), refusal('not-acceptable'))
@@ -438,7 +438,7 @@ describe('incoming/dialback, limits', () => {
     assert.equal(await callers[1]?.say(key()), '', 'a stream that is gone gives its room back')
   })
 
-  it('bounds the pairs of one stream', async () => {
+  it('[ENG-DB-a] bounds the pairs of one stream', async () => {
     const { scene, caller } = await inClear({ limits: { pairsPerStream: 2 }, authority: { answer: 'valid', verifiedOver: 'clear' } })
     assert.equal(await caller.say(key()), VALID)
     assert.match(await caller.say(key('K', 'b.example')), /type='valid'/)

@@ -122,7 +122,22 @@ describe('a domain name', () => {
   })
 
   it('[ENG-NAME-c] is refused with NUL, the replacement character, a joiner or a bidi control; none is dropped', () => {
-    for (const character of ['\u0000', '\ufffd', '\u200c', '\u200d', '\u200e', '\u202e', '\u2066', '\ufeff'])
+    for (const character of [
+      '\u0000',
+      '\u00ad',
+      '\u034f',
+      '\u180b',
+      '\u200b',
+      '\u200c',
+      '\u200d',
+      '\u200e',
+      '\u202e',
+      '\u2060',
+      '\u2066',
+      '\ufe0f',
+      '\ufeff',
+      '\ufffd'
+    ])
       refused(`a${character}b.example`)
   })
 })

@@ -307,6 +307,19 @@ describe('the outgoing story, line by line', () => {
     peer.close()
   })
 
+  for (const type of ['', 'VALID', 'valid ', 'result', 'true'])
+    it(`[XEP0220-2.1.1-a] sends none after an answer of the type '${type}', which is an error`, async () => {
+      const engine = await us({ policy: inClear })
+      const sent = rejected(engine.send(message('1')), 'S2S_DIALBACK_ERROR')
+      const peer = await listener.accept()
+      await greet(peer, '1', { dialback: 'with-errors' })
+      await peer.expect('result', NS_DIALBACK)
+      peer.send(`<db:result from='${THEM}' to='${US}' type='${type}'/>`)
+      await peer.expectStreamError('policy-violation')
+      peer.close()
+      await world.run(sent)
+    })
+
   it('[XEP0220-2.1.1-b] ignores a valid result for another pair or another stream: nothing is flushed by it', async () => {
     const engine = await us({ policy: inClear })
     const sent = engine.send(message('1'))

@@ -62,6 +62,18 @@ describe('the call to the authoritative server', () => {
     peer.close()
   })
 
+  for (const type of ['', 'VALID', 'valid ', 'result', 'true'])
+    it(`[XEP0220-2.1.2-c] takes an answer of the type '${type}' for an error`, async () => {
+      await world.engine(RECEIVER, { policy: inClear })
+      const { peer, id } = await keySent()
+      const call = await asked()
+      await call.expect('verify', NS_DIALBACK)
+      call.send(`<db:verify from='${SENDER}' to='${RECEIVER}' id='${id}' type='${type}'/>`)
+      await peer.expect('result', NS_DIALBACK, { type: 'error' })
+      call.close()
+      peer.close()
+    })
+
   it('[XEP0220-2.1.2-b] believes no answer with another id or for another pair', async () => {
     await world.engine(RECEIVER, { policy: inClear })
     const { peer, id } = await keySent()
