@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { Element } from 'ltx'
 import type { FederationError } from '../lib/errors.ts'
-import type { Listener, Transport } from '../lib/model/plugs.ts'
+import type { Listener, Secured, Tls, Transport } from '../lib/model/plugs.ts'
+import type { Report } from '../lib/model/report.ts'
+import { policies } from '../lib/policy/presets.ts'
+import { simulatedTls } from '../lib/testing/simulated-tls.ts'
 import { createWorld, pairOf, rejection } from './world.ts'
 import type { World } from './world.ts'
 
@@ -125,4 +128,47 @@ describe('an engine with a part of the application that misbehaves', () => {
       assert.equal(error.code, 'S2S_CONFIG')
       assert.match(error.message, sentence)
     })
+
+  const inner = simulatedTls()
+  const failing: Readonly<Record<string, (handshake: () => Promise<Secured>) => Promise<Secured>>> = {
+    throws: () => {
+      throw new Error('the key is not there')
+    },
+    rejects: () => Promise.reject(new Error('the key is not there')),
+    'never answers': () => new Promise(() => undefined),
+    'is too late': async handshake => {
+      await new Promise<void>(resolve => world.clock.setTimeout(resolve, 2_000))
+      return await handshake()
+    }
+  }
+  for (const [how, fails] of Object.entries(failing)) {
+    const heedless = { signal: new AbortController().signal }
+    const tls: Tls = {
+      createContext: credentials => inner.createContext(credentials),
+      client: (connection, options) => fails(() => inner.client(connection, { ...options, ...heedless })),
+      server: (connection, options) => fails(() => inner.server(connection, { ...options, ...heedless }))
+    }
+    const broken = { tls, timeouts: { step: 1_000 }, policy: policies.strict() }
+    const code = how === 'throws' || how === 'rejects' ? 'S2S_TLS_HANDSHAKE' : 'S2S_TIMEOUT'
+
+    it(`leaves no connection to a peer open when its Tls ${how}`, async () => {
+      await world.engine('b.example', { timeouts: { step: 60_000, negotiation: 60_000 } })
+      const a = await world.engine('a.example', broken)
+      const report = await world.run(a.probe(PAIR))
+      assert.equal(report.error?.code, code)
+      await world.clock.advance(3_000)
+      assert.equal(world.network.wires.length, 0)
+    })
+
+    it(`leaves no connection of a peer open when its Tls ${how}`, async () => {
+      const b = await world.engine('b.example', broken)
+      const ended = new Promise<Report>(resolve => b.on('negotiation-ended', ({ report }) => resolve(report)))
+      const a = await world.engine('a.example', { timeouts: { step: 60_000, negotiation: 60_000 }, policy: policies.strict() })
+      const probing = a.probe(PAIR)
+      assert.equal((await world.run(ended)).error?.code, code)
+      await world.run(probing)
+      await world.clock.advance(3_000)
+      assert.equal(world.network.wires.length, 0)
+    })
+  }
 })

@@ -8,6 +8,7 @@ import { admitStanza } from '../rules/addressing.ts'
 import { kindOf, permitted } from '../rules/permitted.ts'
 import type { ElementKind, IncomingState } from '../rules/permitted.ts'
 import { part } from '../streams/liveness.ts'
+import { handshake } from '../transport/handshake.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_TLS } from '../xml/namespaces.ts'
 import { createStanza } from '../xml/stanza.ts'
@@ -52,9 +53,7 @@ async function secure(connection: Duplex, named: Domain | undefined, n: Incoming
     let shown: TlsContext | undefined
     const contextFor = async (servername: string | undefined): Promise<TlsContext | undefined> =>
       (shown = await n.server.hosted.contextForServerName(servername, named))
-    const secured = await n.server.tls.server(connection, { contextFor, signal })
-    // A handshake that ends just after its deadline belongs to nobody any more.
-    if (signal.aborted) secured.duplex.destroy()
+    const secured = await handshake(connection, signal, () => n.server.tls.server(connection, { contextFor, signal }))
     Object.assign(facts, secured.facts)
     const byName = secured.servername === undefined ? undefined : parseDomain(secured.servername)
     const asked = byName !== undefined && n.server.hosted.has(byName) ? byName : named

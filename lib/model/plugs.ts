@@ -107,7 +107,8 @@ export interface Secured {
 /**
  * Upgrades a duplex in either role. Neither role judges certificates, and the receiving one always asks for one. A handshake
  * that fails rejects with `S2S_TLS_HANDSHAKE`, or `S2S_CERTIFICATE_REFUSED` when the peer refused our certificate, and the
- * connection is destroyed.
+ * connection is destroyed. The engine sees to both where the plug does not: other errors become the former's cause, and nothing is
+ * left of a handshake that goes on when its signal is aborted.
  */
 export interface Tls {
   createContext(credentials: Credentials): TlsContext

@@ -3,13 +3,14 @@ import { FederationError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { asciiDomain } from '../model/domain.ts'
 import type { Attempt } from '../model/endpoint.ts'
-import type { Secured } from '../model/plugs.ts'
+import type { Secured, TlsContext } from '../model/plugs.ts'
 import { NO_FEATURES } from '../model/stream.ts'
 import type { StreamFeatures, StreamHeader } from '../model/stream.ts'
 import { discoverEndpoints } from '../dns/discover.ts'
 import type { Discovery } from '../dns/discover.ts'
 import { escapeText } from '../rules/escape.ts'
 import { contained } from '../transport/contained.ts'
+import { handshake } from '../transport/handshake.ts'
 import { dialEndpoint } from '../transport/race.ts'
 import type { DialOptions } from '../transport/race.ts'
 import { readFeatures } from '../xml/features.ts'
@@ -142,7 +143,7 @@ export async function startTls(
     throw refusedTls(FederationError.from(thrown), features.starttls !== 'absent')
   }
   const context = await n.server.hosted.context(n.pair.sender)
-  return await handshake(stream.detach(), context, n, facts, signal)
+  return await secure(stream.detach(), () => Promise.resolve(context), n, facts, signal)
 }
 
 async function askForTls(stream: XmlStream, n: Negotiation): Promise<void> {
@@ -161,18 +162,21 @@ export async function directTls(
   facts: StepFacts<'negotiate-tls'>,
   signal: AbortSignal
 ): Promise<Secured> {
-  return await handshake(connection, await n.server.hosted.context(n.pair.sender), n, facts, signal)
+  return await secure(connection, () => n.server.hosted.context(n.pair.sender), n, facts, signal)
 }
 
-async function handshake(
+async function secure(
   connection: Duplex,
-  context: Awaited<ReturnType<Negotiation['server']['hosted']['context']>>,
+  contextOf: () => Promise<TlsContext | undefined>,
   n: Negotiation,
   facts: StepFacts<'negotiate-tls'>,
   signal: AbortSignal
 ): Promise<Secured> {
   facts.requiredByPeer = n.position.tlsRequiredByPeer
-  const secured = await n.server.tls.client(connection, { context, servername: asciiDomain(n.pair.target), alpn: ['xmpp-server'], signal })
+  const alpn = ['xmpp-server']
+  const secured = await handshake(connection, signal, async () =>
+    n.server.tls.client(connection, { context: await contextOf(), servername: asciiDomain(n.pair.target), alpn, signal })
+  )
   facts.protocol = secured.facts.protocol
   facts.cipher = secured.facts.cipher
   n.position.encrypted = true
