@@ -698,6 +698,79 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/outgoing/verify.spec.ts']
   },
   {
+    rule: 'bytes in clear behind the wish for TLS end the connection',
+    id: 'SEC-TLS-a',
+    file: 'lib/xml/stream.ts',
+    find: "if (this.#framer.pending > 0 || this.#duplex.readableLength > 0) throw new FederationError('S2S_TLS_INJECTION')",
+    replace: 'this.#duplex.read()',
+    specs: ['spec/incoming/tls.spec.ts']
+  },
+  {
+    rule: 'a list of protocols without that of servers is refused',
+    id: 'XEP0368-e',
+    file: 'lib/transport/tls.ts',
+    find: 'protocols.find(protocol => protocol === PROTOCOL)',
+    replace: 'protocols[0]',
+    specs: ['spec/transport/tls.spec.ts']
+  },
+  {
+    rule: 'a domain without STARTTLS is not dialled where it has said so',
+    id: 'XEP0368-c',
+    file: 'lib/rules/endpoints.ts',
+    find: "if (direct.outcome === 'found' || starttls.outcome === 'found') return",
+    replace: "if (starttls.outcome === 'found') return",
+    specs: ['spec/rules/endpoints.spec.ts']
+  },
+  {
+    rule: 'what is for clients is nothing for servers',
+    id: 'RFC6120-4.8.3-a',
+    file: 'lib/xml/header.ts',
+    find: 'frame.contentNamespace !== NS_SERVER && frame.contentNamespace !== NS_STREAMS',
+    replace: "frame.contentNamespace === ''",
+    specs: ['spec/incoming/headers.spec.ts']
+  },
+  {
+    rule: 'public authorities are not trusted where others are',
+    id: 'RFC6120-13.7.2-b',
+    file: 'lib/pki/judge.ts',
+    find: "const anchors = new Anchors([...(source === 'system' ? systemRoots() : readPems(source, 'trust.default')), ...beside])",
+    replace:
+      "const anchors = new Anchors([...bundledRoots(), ...(source === 'system' ? systemRoots() : readPems(source, 'trust.default')), ...beside])",
+    specs: ['spec/pki/judge.spec.ts']
+  },
+  {
+    rule: 'a text of the peer is escaped',
+    id: 'RFC6120-4.9.2-c',
+    file: 'lib/xml/stream-error.ts',
+    find: "const detail = escapeText(text === undefined || text === '' ? name : `${name}, ${text}`)",
+    replace: "const detail = text === undefined || text === '' ? name : `${name}, ${text}`",
+    specs: ['spec/xml/stream.spec.ts']
+  },
+  {
+    rule: 'an error is not answered with an error',
+    id: 'RFC6120-8.3.1-a',
+    file: 'lib/links/bounce.ts',
+    find: 'if (!isBounceable(name, type)) return undefined',
+    replace: '',
+    specs: ['spec/links/bounce.spec.ts']
+  },
+  {
+    rule: 'a further sender needs no call where the certificate covers it',
+    id: 'XEP0344-a',
+    file: 'lib/auth/dialback-receiving.ts',
+    find: "if (peerIdentity === 'dns') return undefined",
+    replace: 'if (peerIdentity !== undefined) return undefined',
+    specs: ['spec/auth/dialback-receiving.spec.ts']
+  },
+  {
+    rule: 'nothing is said inside TLS to a peer whose certificate is rejected',
+    id: 'RFC6120-13.7.2-a',
+    file: 'lib/outgoing/negotiate.ts',
+    find: '  connection.destroy()\n',
+    replace: "  connection.end('</stream:stream>')\n",
+    specs: ['spec/outgoing/transcripts.spec.ts']
+  },
+  {
     rule: 'a stanza waits for the handler of the one before, whoever made its promise',
     id: 'RFC6120-10.1-a',
     file: 'lib/streams/handler.ts',
