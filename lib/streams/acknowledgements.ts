@@ -1,11 +1,11 @@
 import { FederationError } from '../errors.ts'
-import type { Timer } from '../model/plugs.ts'
 import { ackError, judgeAck, readResumption, wireCount } from '../rules/stream-management.ts'
 import type { Resumption, SentCounts } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
 import type { Taken } from '../xml/outbox.ts'
 import { escapeAttribute } from '../xml/writer.ts'
+import { AckRequests } from './ack-requests.ts'
 import { written } from './consignment.ts'
 import type { Consignment, Ended } from './consignment.ts'
 import type { AcknowledgementsOptions } from './acknowledgements-options.ts'
@@ -13,9 +13,6 @@ import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
 import { Watchers } from './watchers.ts'
-
-/** A peer that answered and lacks something still is asked again after so many milliseconds, if nothing new is sent meanwhile. */
-const ASK_AGAIN = 5_000
 
 /**
  * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
@@ -31,34 +28,33 @@ export class Acknowledgements {
   #handledBefore = 0
   #sent = 0
   #acknowledged = 0
-  /** How many were sent when the peer was last asked. */
-  #asked = 0
-  /** When something was acknowledged last, or nothing was owed. */
-  #movedAt = 0
-  #isAwaiting = false
-  #isAskingSoon = false
-  #timer: Timer | undefined
+  readonly #requests: AckRequests
   readonly #watchers = new Watchers()
   #resumption: Resumption | undefined
   #remains: Remains | undefined
 
   constructor(options: AcknowledgementsOptions) {
     this.#options = options
+    this.#requests = new AckRequests(options, () => (this.#state === 'on' ? this.#sent : undefined))
   }
 
   /** Asks the peer to manage the stream. To be called before the first stanza, where the peer offers it. */
   enable(): void {
     this.#state = 'asked'
     this.#options.write(`<enable xmlns='${NS_SM}'${this.#options.resumption === undefined ? '' : " resume='true'"}/>`)
-    this.#await()
+    this.#requests.await()
   }
 
-  /** The peer manages the stream from here on: it has asked for it, and been told. `sent`: the count of a stream that was lost. */
-  begin(sent = 0): void {
-    this.#state = 'on'
-    this.#sent = sent
-    this.#acknowledged = sent
-    this.#asked = sent
+  /**
+   * The peer manages the stream from here on: it has asked for it, and been told.
+   *
+   * @param count of a stream that was lost: what of it the peer has handled
+   * @param again what it has not handled, and is sent again
+   */
+  begin(count = 0, again: readonly Unacknowledged[] = []): void {
+    this.#acknowledged = count
+    for (const one of again) this.#unacknowledged.add(one)
+    this.#goOn()
   }
 
   /** How many were sent since it began, and how many of those were acknowledged. */
@@ -77,7 +73,7 @@ export class Acknowledgements {
     this.#handledBefore = remains.handled
     const h = wireCount(remains.handled)
     this.#options.write(`<resume xmlns='${NS_SM}' previd='${escapeAttribute(remains.resumption.id)}' h='${h}'/>`)
-    this.#await()
+    this.#requests.await()
   }
 
   /** Whether as much is unacknowledged as may be; {@link room} says when it no longer is. */
@@ -99,7 +95,7 @@ export class Acknowledgements {
 
   /** Asks for what is unacknowledged, and resolves when nothing is, or will ever be acknowledged. */
   async settled(): Promise<void> {
-    if (this.#state === 'on' && this.pending && (this.#sent > this.#asked || !this.#isAwaiting)) this.#ask()
+    if (this.pending) this.#requests.askForAll()
     while (this.pending) await this.#watchers.change()
   }
 
@@ -108,12 +104,12 @@ export class Acknowledgements {
       this.#write(consignment, error => ended(consignment, error === undefined ? 'written' : unlucky(error)))
       return
     }
-    if (!this.pending) this.#movedAt = this.#options.clock.now()
+    if (!this.pending) this.#requests.moved()
     const one = new Unacknowledged(consignment, ended)
     this.#unacknowledged.add(one)
     this.#sent += 1
     one.writeTo(this.#write)
-    if (this.#state === 'on') this.#askInTime()
+    if (this.#state === 'on') this.#requests.askInTime()
   }
 
   /**
@@ -128,7 +124,7 @@ export class Acknowledgements {
     else if (frame.name === 'r' && isOn) this.#answer()
     else if (frame.name === 'enabled' && this.#state === 'asked') this.#begin(frame.element().attrs)
     else if (frame.name === 'failed' && this.#state === 'asked') this.#goWithout()
-    else if (frame.name === 'resumed' && this.#remains !== undefined) this.#goOn(frame.element().attrs['h'])
+    else if (frame.name === 'resumed' && this.#remains !== undefined) this.#resumed(frame.element().attrs['h'])
     else if (frame.name === 'failed' && this.#remains !== undefined) this.#beginAnew(this.#remains, frame.element().attrs['h'])
     else return false
     return true
@@ -156,7 +152,7 @@ export class Acknowledgements {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#remains = undefined
-    this.#rest()
+    this.#requests.rest()
     abandon(this.#unacknowledged.takeAll(), cause)
     this.#watchers.tell()
   }
@@ -188,25 +184,29 @@ export class Acknowledgements {
     this.#state = 'on'
     if (this.#options.resumption !== undefined) this.#resumption = readResumption(attributes, this.#options.resumption)
     this.#countReceived()
-    this.#rest()
-    if (this.pending) this.#ask()
+    this.#requests.rest()
+    if (this.pending) this.#requests.ask()
     this.#watchers.tell()
   }
 
-  /** `<resumed/>`: what the peer has not counted is sent again, in order, before anything else. */
-  #goOn(h: unknown): void {
+  /** `<resumed/>`: what the peer has not counted is sent again. */
+  #resumed(h: unknown): void {
     this.#take(h)
     this.#options.onResumption?.('resumed')
-    // What was given up is not sent again: the next stanza follows on the last that the peer has counted.
-    this.#sent = this.#acknowledged + this.#unacknowledged.size
-    this.#asked = this.#acknowledged
-    this.#state = 'on'
     this.#remains = undefined
     this.#countReceived()
-    this.#rest()
-    this.#movedAt = this.#options.clock.now()
+    this.#requests.rest()
+    this.#goOn()
+  }
+
+  /** From what is acknowledged on: what is not is written again, in order, before anything else. */
+  #goOn(): void {
+    // What was given up is not sent again: the next stanza follows on the last that the peer has counted.
+    this.#sent = this.#acknowledged + this.#unacknowledged.size
+    this.#requests.startFrom(this.#acknowledged)
+    this.#state = 'on'
     for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
-    if (this.pending) this.#ask()
+    if (this.pending) this.#requests.ask()
     this.#watchers.tell()
   }
 
@@ -220,7 +220,7 @@ export class Acknowledgements {
     this.#handledBefore = 0
     this.#sent = 0
     this.#acknowledged = 0
-    this.#asked = 0
+    this.#requests.startFrom(0)
     this.enable()
     this.#watchers.tell()
   }
@@ -228,19 +228,14 @@ export class Acknowledgements {
   /** `<failed/>`: the stream goes on as one that was never managed. */
   #goWithout(): void {
     this.#state = 'off'
-    this.#rest()
+    this.#requests.rest()
     for (const one of this.#unacknowledged.takeAll()) one.conclude('written')
     this.#watchers.tell()
   }
 
   #acknowledge(h: unknown): void {
     const more = this.#take(h)
-    this.#rest()
-    if (this.pending) {
-      if (more === 0 && this.#isStuck) this.#giveUp(this.#options.progress, 'nothing more was acknowledged for')
-      else if (this.#sent > this.#asked) this.#ask()
-      else this.#timer = this.#options.clock.setTimeout(() => this.#ask(), ASK_AGAIN)
-    }
+    this.#requests.answered({ isOwed: this.pending, hasMoved: more > 0 })
     if (more > 0) this.#watchers.tell()
   }
 
@@ -250,50 +245,8 @@ export class Acknowledgements {
     const judged = judgeAck(h, counts)
     if (judged.kind !== 'fine') throw ackError(judged, counts) ?? new FederationError('S2S_INTERNAL')
     this.#acknowledged += judged.more
-    if (judged.more > 0) this.#movedAt = this.#options.clock.now()
+    if (judged.more > 0) this.#requests.moved()
     for (let left = judged.more; left > 0; left -= 1) this.#unacknowledged.take()?.acknowledge()
     return judged.more
-  }
-
-  /** One request for all that is sent in one go, behind the last of it; and some on the way, lest the window closes. */
-  #askInTime(): void {
-    if (this.#sent - this.#asked >= this.#options.unackedStanzas / 4) this.#ask()
-    else if (!this.#isAskingSoon && !this.#isAwaiting) {
-      this.#isAskingSoon = true
-      queueMicrotask(this.#askNow)
-    }
-  }
-
-  readonly #askNow = (): void => {
-    this.#isAskingSoon = false
-    if (this.#state === 'on' && !this.#isAwaiting && this.#sent > this.#asked) this.#ask()
-  }
-
-  #ask(): void {
-    this.#asked = this.#sent
-    this.#options.write(`<r xmlns='${NS_SM}'/>`)
-    if (!this.#isAwaiting) this.#await()
-  }
-
-  #await(): void {
-    const { clock, timeout } = this.#options
-    this.#timer?.cancel()
-    this.#isAwaiting = true
-    this.#timer = clock.setTimeout(() => this.#giveUp(timeout, 'an acknowledgement took more than'), timeout)
-  }
-
-  /** The peer answers, and its handler has hung. */
-  get #isStuck(): boolean {
-    return this.#options.clock.now() - this.#movedAt >= this.#options.progress
-  }
-
-  #giveUp(time: number, why: string): void {
-    this.#options.fail(new FederationError('S2S_TIMEOUT', { detail: `${why} ${time} ms` }))
-  }
-
-  #rest(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#isAwaiting = false
   }
 }
