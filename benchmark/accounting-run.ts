@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly extensions?: FederationOptions['extensions']
   /** Whether certificates prove who everybody is; else dialback does. */
   readonly isCertified: boolean
+  /** Whether each pair comes with its reverse, which begins a little later and finds a link. */
+  readonly isAnswered?: boolean
   /** Whether the heap is measured, which takes whole collections. */
   readonly measuresHeap: boolean
 }
@@ -41,6 +43,8 @@ export interface RunResult extends Figures {
 
 /** How far one turn of the event loop moves the engines' clock, in milliseconds. */
 const TURN = 20
+/** How much later an answer begins, in milliseconds on the engines' clock. */
+const LATER = 1_500
 /** Turns without any event after which the clock moves on to the next timer. */
 const QUIET_TURNS = 400
 /** How long a slow handler takes at most, in milliseconds on the engines' clock. */
@@ -72,14 +76,14 @@ class Run {
   #isSending = true
 
   constructor(options: RunOptions) {
-    const { stanzas, pairs, seed, extensions, isCertified } = options
+    const { stanzas, pairs, seed, extensions, isCertified, isAnswered = false } = options
     const random = seeded(seed)
     this.#options = options
     this.#random = random
     this.#heap = options.measuresHeap ? new Heap() : undefined
     this.#ledger = new Ledger(stanzas, pairs)
     const onStanza = this.#deliver.bind(this)
-    this.#world = createAccountingWorld({ clock: this.#clock, random, pairs, onStanza, extensions, isCertified })
+    this.#world = createAccountingWorld({ clock: this.#clock, random, pairs, onStanza, extensions, isCertified, isAnswered })
     this.#killer = new Killer(this.#world, this.#clock, random)
     const on = { ledger: this.#ledger, clock: this.#clock, random }
     this.#senders = this.#world.sendings.map((sending, index) => new Sender(sending, index, on))
@@ -94,7 +98,10 @@ class Run {
   async go(): Promise<void> {
     const { engines } = this.#world
     await this.#turning(Promise.all(engines.map(engine => engine.start())))
-    for (const sender of this.#senders) sender.go()
+    for (const [index, sender] of this.#senders.entries()) {
+      if (this.#options.isAnswered === true && index % 2 === 1) this.#clock.setTimeout(() => sender.go(), LATER)
+      else sender.go()
+    }
     await this.#turning()
     this.#isSending = false
     this.#killer.end()

@@ -1,6 +1,6 @@
 import { createFederation } from '../lib/federation.ts'
 import type { Federation } from '../lib/federation.ts'
-import { domain } from '../lib/model/domain.ts'
+import { domain, pairKey, reversed } from '../lib/model/domain.ts'
 import type { DomainPair } from '../lib/model/domain.ts'
 import type { FederationOptions } from '../lib/options.ts'
 import { policies } from '../lib/policy/presets.ts'
@@ -35,10 +35,20 @@ export interface WorldOptions {
   readonly extensions: FederationOptions['extensions']
   /** Whether certificates prove who everybody is. Where they do not, dialback does, and pairs join the streams of others. */
   readonly isCertified: boolean
+  /** Whether each pair comes with its reverse, next to it. */
+  readonly isAnswered: boolean
 }
 
 /** Makes the world; `start` of its engines is still to be called. */
-export function createAccountingWorld({ clock, random, pairs, onStanza, extensions, isCertified }: WorldOptions): AccountingWorld {
+export function createAccountingWorld({
+  clock,
+  random,
+  pairs,
+  onStanza,
+  extensions,
+  isCertified,
+  isAnswered
+}: WorldOptions): AccountingWorld {
   // Writes of one turn do not fit: they arrive piecemeal, and their writers are pushed back.
   const state = isCertified ? 'valid' : 'self-signed'
   const network = createNetwork({ highWaterMark: 2_048, segment: 2_048 })
@@ -70,7 +80,8 @@ export function createAccountingWorld({ clock, random, pairs, onStanza, extensio
       onStanza
     })
   )
-  return { network, engines, addresses, sendings: shuffled(sendingsBetween(engines, domains), random).slice(0, pairs) }
+  const all = shuffled(sendingsBetween(engines, domains), random)
+  return { network, engines, addresses, sendings: (isAnswered ? withAnswers(all) : all).slice(0, pairs) }
 }
 
 function sendingsBetween(engines: readonly Federation[], domains: readonly (readonly string[])[]): Sending[] {
@@ -83,6 +94,13 @@ function sendingsBetween(engines: readonly Federation[], domains: readonly (read
           )
     )
   )
+}
+
+/** Each with its reverse behind it. */
+function withAnswers(sendings: readonly Sending[]): readonly Sending[] {
+  const byPair = new Map(sendings.map(sending => [pairKey(sending.pair), sending]))
+  const couples = sendings.flatMap(sending => [sending, byPair.get(pairKey(reversed(sending.pair))) ?? sending])
+  return [...new Set(couples)]
 }
 
 function shuffled<T>(list: readonly T[], random: () => number): readonly T[] {

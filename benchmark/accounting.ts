@@ -5,11 +5,12 @@ import type { RunOptions, RunResult } from './accounting-run.ts'
 const OWN_LINKS = { multiplexing: false, bidi: false }
 
 /** Each run with what it goes without, and how everybody proves who they are. */
-const RUNS: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified'>>> = {
+const RUNS: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified' | 'isAnswered'>>> = {
   written: { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true },
   acknowledged: { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true },
   resumed: { extensions: OWN_LINKS, isCertified: true },
   'both ways': { extensions: {}, isCertified: true },
+  answered: { extensions: {}, isCertified: true, isAnswered: true },
   multiplexed: { extensions: {}, isCertified: false }
 }
 

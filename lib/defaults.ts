@@ -55,7 +55,7 @@ export const DEFAULT_LIMITS: Limits = {
   /** Over 100 ms of network these are 10,000 stanzas a second; with a dead link as many are in doubt. */
   unackedStanzas: 1_000,
   unackedBytes: 8_388_608,
-  /** Each is a counter and the names of its pair, about 2 kB; the oldest makes room. */
+  /** Each is a counter and the names of its pair, about 2 kB, and for a while what was sent back on it; the oldest makes room. */
   resumableStreams: 1_024,
   /** About 65 kB each with TLS: 650 MB at the most. */
   incomingStreams: 10_000,

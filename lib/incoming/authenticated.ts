@@ -13,6 +13,7 @@ import type { HandledStanzas } from '../streams/handled.ts'
 import { Lifetime } from '../streams/lifetime.ts'
 import { expired, milliseconds, stalled } from '../streams/liveness.ts'
 import { isCertified, lowestLevel } from '../streams/shown-link.ts'
+import type { Unacknowledged } from '../streams/unacknowledged.ts'
 import type { readLimits } from '../xml/features.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { IncomingLink } from './link.ts'
@@ -20,6 +21,18 @@ import type { IncomingNegotiation } from './negotiation.ts'
 import { ReversedPairs } from './reversed.ts'
 import type { OpenStream } from './stage.ts'
 import { onStream } from './standing.ts'
+
+/** What a stream goes on with. */
+interface Continued {
+  /** So many that came were handled. */
+  readonly handled: number
+  /** So many that we sent were. */
+  readonly sent: number
+  /** What we had sent and was not handled. */
+  readonly again: readonly Unacknowledged[]
+}
+
+const ANEW: Continued = { handled: 0, sent: 0, again: [] }
 
 /** The pairs that are authenticated on one stream, and the link that the stream is from the first of them on. */
 export class AuthenticatedPairs {
@@ -92,14 +105,14 @@ export class AuthenticatedPairs {
     // A first certificate that counts may be one that expires sooner than the stream falls silent.
     this.#lifetime?.look()
     this.#n.server.observer.emit('pair-authenticated', { link, pair })
-    if (this.#reversed !== undefined) this.#n.server.background(this.#reversed.add(evidence, open, link))
+    this.#reversed?.add(evidence, open, link)
   }
 
-  /** Stream management begins, in both directions; or goes on from the counts of a stream that was lost. */
-  manage(stream: XmlStream, { handled, sent } = { handled: 0, sent: 0 }): void {
+  /** Stream management begins, in both directions; or goes on from the counts of a stream that was lost, with what is sent again. */
+  manage(stream: XmlStream, { handled, sent, again }: Continued = ANEW): void {
     this.handled.enable(stream, handled)
     this.#sentBefore = sent
-    this.#reversed?.acknowledgements.begin(sent)
+    this.#reversed?.acknowledgements.begin(sent, again)
   }
 
   /** How many stanzas of ours the peer can acknowledge, and has. */

@@ -82,6 +82,7 @@ export class Reception {
   /** Authenticates nobody any more. Whoever asks about our keys is answered all the same, and the links that are there go on. */
   leave(): void {
     this.#isLeaving = true
+    this.parts.resumable.giveUpAll()
   }
 
   /** Ends every stream, politely where a pair is authenticated; resolves when all are gone. */

@@ -5,6 +5,7 @@ import type { Timer } from '../model/plugs.ts'
 import { isLoss } from '../rules/stream-management.ts'
 import type { SentCounts } from '../rules/stream-management.ts'
 import type { HandledStanzas } from '../streams/handled.ts'
+import type { KeptStream } from '../streams/kept-stream.ts'
 import { Deadline } from '../transport/deadline.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 
@@ -20,6 +21,8 @@ export interface ResumableStream {
   handled: HandledStanzas
   /** What we had sent on it when it was last lost (XEP-0288), and what of that was acknowledged. */
   sent: SentCounts
+  /** Of that, what was not acknowledged, and is sent again if the stream is resumed soon. */
+  kept: KeptStream | undefined
   /** Runs since the stream was lost. */
   expiry: Timer | undefined
 }
@@ -31,6 +34,8 @@ export class ResumableStreams {
   readonly #byCarrier = new Map<IncomingNegotiation, ResumableStream>()
   /** In the order in which they were lost. */
   readonly #lost = new Set<ResumableStream>()
+  /** What is kept for a pair's peer to come back for, by the `pairKey` of what it sends. */
+  readonly #kept = new Map<string, KeptStream>()
 
   constructor(server: LocalServer) {
     this.#server = server
@@ -44,6 +49,7 @@ export class ResumableStreams {
       pairs: '',
       handled: n.authenticated.handled,
       sent: n.authenticated.sentCounts,
+      kept: undefined,
       expiry: undefined
     }
     this.#byId.set(one.id, one)
@@ -60,24 +66,34 @@ export class ResumableStreams {
 
   /**
    * Hands a stream over to another connection. The one that it was on is ended if it is still there, and what came over it is
-   * waited for: whatever is not handled by then is never handled, so that the peer may send it again.
+   * waited for: whatever is not handled by then is never handled, so that the peer may send it again. Where something is to be sent
+   * again here as well, a handler may be waiting for that: what is in its hands counts as handled.
    *
+   * @param handled so many of ours has the peer handled
    * @returns whether the count stands now. false: a handler takes too long, or the new connection has been superseded or lost
    */
-  async moveTo(n: IncomingNegotiation, one: ResumableStream): Promise<boolean> {
+  async moveTo(n: IncomingNegotiation, one: ResumableStream, handled: number): Promise<boolean> {
     const { clock, timeouts } = this.#server
     const before = one.carrier
     one.sent = countsOf(one)
-    this.#keep(one, undefined)
+    this.#hold(one, undefined)
     if (before !== undefined) {
+      const error = superseded()
       this.#byCarrier.delete(before)
-      before.stop(superseded())
+      this.#keep(one, before, error)
+      before.stop(error)
     }
+    one.kept?.count(handled - one.sent.acknowledged)
+    one.sent = { ...one.sent, acknowledged: handled }
     this.#byCarrier.set(n, one)
     one.carrier = n
+    const { kept } = one
+    const { reversed } = n.authenticated
     const deadline = new Deadline(clock, timeouts.step, 'establish', n.signal)
     try {
-      await deadline.race(one.handled.settled())
+      // Whether its pair may be sent here is known then; or it is given up.
+      if (kept?.isWaiting === true && reversed !== undefined) await deadline.race(Promise.race([reversed.asked, kept.carriedOn]))
+      if (kept?.isWaiting !== true) await deadline.race(one.handled.settled())
       return this.#byId.has(one.id)
     } catch {
       if (!n.signal.aborted) this.forget(one)
@@ -85,6 +101,16 @@ export class ResumableStreams {
     } finally {
       deadline.cancel()
     }
+  }
+
+  /** The pairs of this connection have begun anew: nobody comes back for what was sent to them before. */
+  giveUp(n: IncomingNegotiation): void {
+    for (const key of n.authenticated.pairs.keys()) this.#kept.get(key)?.giveUp()
+  }
+
+  /** Nobody comes back any more. */
+  giveUpAll(): void {
+    for (const kept of [...this.#kept.values()]) kept.giveUp()
   }
 
   /** A stream has ended: one that was lost is kept for a while, any other is over. */
@@ -96,8 +122,9 @@ export class ResumableStreams {
     // Nothing of the stream itself is held: it is a hundred times the size.
     one.pairs = pairsOf(n)
     one.sent = countsOf(one)
+    if (!n.parts.isLeaving()) this.#keep(one, n, error)
     one.carrier = undefined
-    this.#keep(
+    this.#hold(
       one,
       this.#server.clock.setTimeout(() => this.forget(one), this.#server.timeouts.resumption)
     )
@@ -106,7 +133,8 @@ export class ResumableStreams {
   }
 
   forget(one: ResumableStream): void {
-    this.#keep(one, undefined)
+    this.#hold(one, undefined)
+    one.kept?.giveUp()
     this.#byId.delete(one.id)
     if (one.carrier !== undefined) this.#byCarrier.delete(one.carrier)
   }
@@ -117,11 +145,25 @@ export class ResumableStreams {
   }
 
   /** A lost stream is kept until its time has come; without a time it is not among the lost. */
-  #keep(one: ResumableStream, until: Timer | undefined): void {
+  #hold(one: ResumableStream, until: Timer | undefined): void {
     one.expiry?.cancel()
     one.expiry = until
     if (until === undefined) this.#lost.delete(one)
     else this.#lost.add(one)
+  }
+
+  /** What was sent on it and is not acknowledged is kept until it is resumed, or given up. */
+  #keep(one: ResumableStream, n: IncomingNegotiation, cause: FederationError): void {
+    const kept = n.authenticated.reversed?.keep(cause)
+    if (kept === undefined) return
+    const key = pairsOf(n)
+    one.kept = kept
+    this.#kept.get(key)?.giveUp()
+    this.#kept.set(key, kept)
+    void kept.carriedOn.then(() => {
+      if (one.kept === kept) one.kept = undefined
+      if (this.#kept.get(key) === kept) this.#kept.delete(key)
+    })
   }
 }
 

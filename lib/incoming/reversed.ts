@@ -16,6 +16,7 @@ import { commonOptions } from '../streams/acknowledgements-options.ts'
 import { Acknowledgements } from '../streams/acknowledgements.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Ended } from '../streams/consignment.ts'
+import type { KeptStream } from '../streams/kept-stream.ts'
 import { warnOfSmallLimit } from '../streams/small-limit.ts'
 import { underSettingsOfNow } from '../streams/standing.ts'
 import { Deadline } from '../transport/deadline.ts'
@@ -46,6 +47,11 @@ export class ReversedPairs {
   readonly pairs = new Map<string, PairStatus>()
   /** On the engine's clock. */
   lastSent = 0
+  /** Resolves when it is known of each pair that was proved whether it may be sent here. Never rejects. */
+  asked: Promise<unknown> = Promise.resolve()
+  /** By `pairKey`. */
+  readonly #carriers = new Map<string, Carrier>()
+  #kept: KeptStream | undefined
   readonly #n: IncomingNegotiation
   readonly #stream: XmlStream
   readonly #maxBytes: number | undefined
@@ -67,11 +73,32 @@ export class ReversedPairs {
     })
   }
 
+  /** Asks whether the pair of the opposite flow may be sent here, and offers it to its route if so. */
+  add(evidence: Evidence, open: OpenStream, link: Link): void {
+    const asking = this.#ask(evidence, open, link)
+    this.asked = Promise.all([this.asked, asking])
+    this.#n.server.background(asking)
+  }
+
+  /** What takes the stanzas of the one pair that may be sent here; undefined: there is none, or there are several. */
+  get only(): Carrier | undefined {
+    const [first, ...others] = this.#carriers.values()
+    return others.length > 0 ? undefined : first
+  }
+
   /**
-   * Asks whether the pair of the opposite flow may be sent here, and offers it to its route if so. A policy that does not answer has
-   * not let it. Never rejects.
+   * The stream is lost, and its peer may come back for it: keeps what was sent and is not acknowledged.
+   *
+   * @returns undefined: nothing is, or the stream has several pairs and nobody resumes it
    */
-  async add(evidence: Evidence, open: OpenStream, link: Link): Promise<void> {
+  keep(cause: FederationError): KeptStream | undefined {
+    const { timeouts } = this.#n.server
+    if (this.only === undefined || this.#n.authenticated.size > 1) return undefined
+    return (this.#kept ??= this.acknowledgements.keep(cause, Math.min(timeouts.step, timeouts.resumption)))
+  }
+
+  /** A policy that does not answer has not let it. Never rejects. */
+  async #ask(evidence: Evidence, open: OpenStream, link: Link): Promise<void> {
     const { server, signal, trace } = this.#n
     const deadline = new Deadline(server.clock, server.timeouts.step, 'policy for the opposite flow', signal)
     try {
@@ -120,12 +147,15 @@ export class ReversedPairs {
     if (this.pairs.size === 0) warnOfSmallLimit(this.#maxBytes, status.pair, server.observer)
     this.pairs.set(pairKey(status.pair), status)
     server.observer.emit('pair-authenticated', { link, pair: status })
-    parts.carriers.add(status.pair, this.#carrierFor(link))
+    const carrier = this.#carrierFor(link)
+    this.#carriers.set(pairKey(status.pair), carrier)
+    parts.carriers.add(status.pair, carrier)
   }
 
   /** The pair is not to be sent here any more. */
   drop(pair: DomainPair): void {
     this.pairs.delete(pairKey(pair))
+    this.#carriers.delete(pairKey(pair))
   }
 
   /** After our closing tag: what the peer still acknowledges counts. */
@@ -133,7 +163,7 @@ export class ReversedPairs {
     if (late.namespace === NS_SM && late.name === 'a') this.acknowledgements.receive(late)
   }
 
-  /** The connection is gone: what was written and not acknowledged is in doubt. */
+  /** The connection is gone: what was written, is not acknowledged and not kept is in doubt. */
   end(error: FederationError | undefined): void {
     this.acknowledgements.end(error)
     // Whatever ended it, the pair can be dialled: it was not a dial of ours that failed.
@@ -144,10 +174,14 @@ export class ReversedPairs {
     const n = this.#n
     const stream = this.#stream
     const { acknowledgements } = this
+    const kept = (): KeptStream | undefined => this.#kept
     return {
       link,
       maxBytes: this.#maxBytes,
       closed: this.#closed,
+      get kept() {
+        return kept()
+      },
       get usable() {
         return !n.signal.aborted && !n.isLeaving && stream.writable
       },

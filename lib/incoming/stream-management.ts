@@ -31,6 +31,7 @@ export function receiveManagement(frame: ElementFrame, open: OpenStream, n: Inco
 
 function enable(frame: ElementFrame, { stream }: OpenStream, n: IncomingNegotiation): void {
   const wish: unknown = frame.element().attrs['resume']
+  n.parts.resumable.giveUp(n)
   n.authenticated.manage(stream)
   if (!n.server.extensions.resumption || (wish !== 'true' && wish !== '1')) stream.write(`<enabled xmlns='${NS_SM}'/>`)
   else {
@@ -49,6 +50,7 @@ function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): 
   const { previd, h } = frame.element().attrs as Readonly<Record<string, unknown>>
   const one = typeof previd === 'string' ? n.parts.resumable.find(previd, n) : undefined
   if (one === undefined) {
+    n.parts.resumable.giveUp(n)
     refuse('item-not-found', open, n)
     return undefined
   }
@@ -62,22 +64,26 @@ function resume(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): 
 }
 
 /**
- * The count of the stream that was lost goes on here, once nothing of it is in hand any more. What we had sent on it is not sent
- * again: our own count goes on from what the peer has counted.
+ * The count of the stream that was lost goes on here, once nothing of it is in hand any more. What we had sent on it is sent again
+ * from what the peer has counted on, where it is still kept and its pair may be sent here; so does our own count.
  */
 async function moveHere(one: ResumableStream, counted: number, open: OpenStream, n: IncomingNegotiation): Promise<void> {
   const { stream } = open
-  const moved = await n.parts.resumable.moveTo(n, one)
+  const moved = await n.parts.resumable.moveTo(n, one, counted)
   if (n.signal.aborted) return
-  const count = wireCount(one.handled.handled)
   if (!moved) {
-    refuse('item-not-found', open, n, count)
+    refuse('item-not-found', open, n, wireCount(one.handled.handled))
     return
   }
+  const handled = one.handled.begun
   n.server.observer.traffic.resumption('incoming', 'resumed')
-  stream.write(`<resumed xmlns='${NS_SM}' previd='${escapeAttribute(one.id)}' h='${count}'/>`)
-  n.authenticated.manage(stream, { handled: one.handled.handled, sent: counted })
+  stream.write(`<resumed xmlns='${NS_SM}' previd='${escapeAttribute(one.id)}' h='${wireCount(handled)}'/>`)
+  const { kept } = one
+  const carrier = n.authenticated.reversed?.only
+  if (carrier === undefined) kept?.giveUp()
+  n.authenticated.manage(stream, { handled, sent: counted, again: kept?.take() ?? [] })
   one.handled = n.authenticated.handled
+  if (carrier !== undefined) kept?.carryOn(carrier)
 }
 
 /** The stream does not go on; the one that the peer has now does. */

@@ -227,8 +227,9 @@ export class OutgoingLink extends ShownLink implements LiveLink, Carrier {
     this.#open = false
     this.shared.end(cause)
     this.#tellRead()
+    // Where nobody reads on, nothing is delivered or acknowledged any more.
+    this.#back?.end(cause)
     if (this.#closing === undefined) this.#failure = cause
-    // Where nobody reads on, nothing will be acknowledged any more.
     if (this.#reading && !this.#isLost) this.#leaveBehind(cause)
     this.#closing ??= this.#hangUp(cause)
     await this.#closing
@@ -245,8 +246,8 @@ export class OutgoingLink extends ShownLink implements LiveLink, Carrier {
   }
 
   /** Nothing is acknowledged any more. The next link takes it up, if no pair has ever joined the one that the stream was made for. */
-  #leaveBehind(cause: FederationError | undefined): void {
-    if (this.shared.isOfOnePair) this.lost ??= this.#acknowledgements.suspend(cause ?? new FederationError('S2S_STREAM_CLOSED'))
+  #leaveBehind(cause = new FederationError('S2S_STREAM_CLOSED')): void {
+    if (this.shared.isOfOnePair) this.lost ??= this.#acknowledgements.suspend(cause, this.#isLost)
     if (!this.#isLost) this.lost?.giveUp()
     this.#acknowledgements.end(cause)
   }

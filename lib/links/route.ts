@@ -3,18 +3,16 @@ import type { LocalServer } from '../auth/local-server.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { Direction } from '../model/level.ts'
 import type { Load, RouteState, RouteStatus } from '../model/route.ts'
-import { dependsOnSettings, mayTakeAnother } from '../rules/back-off.ts'
+import { dependsOnSettings } from '../rules/back-off.ts'
 import type { Carrier } from '../streams/carrier.ts'
 import type { Consignment, Fate } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
 import type { Backlog } from './backlog.ts'
+import { LastLink } from './last-link.ts'
 import { Queue } from './queue.ts'
-import { closedAgain, tooLargeForPeer } from './refusals.ts'
+import { tooLargeForPeer } from './refusals.ts'
 import { RetryTime } from './retry-time.ts'
 import { UnderWay } from './under-way.ts'
-
-/** So many links in a row may end before a stream that was lost is resumed on one, or before a server that restarts takes anything. */
-const FRUITLESS_MOST = 2
 
 const NOTHING: Load = { stanzas: 0, bytes: 0 }
 
@@ -42,12 +40,12 @@ export class Route {
   /** The carrier that takes no more for the moment. */
   #full: Carrier | undefined
   #returned: Consignment[] = []
-  /** The pair's last stream, to be resumed by the next link: what it holds comes before everything that waits. */
-  #lost: LostStream | undefined
-  /** How many links of our own in a row ended before anything of what waits got through. */
-  #fruitless = 0
+  /** What is left of it comes before everything that waits. */
+  readonly #last: LastLink
   /** Why the pair is not dialled again although somebody has asked for it already. */
   #barren: FederationError | undefined
+  /** Whether nobody but the peer has something from the negotiation that is under way. */
+  #isForPeer = false
   readonly #onDrained: (() => void)[] = []
 
   constructor(pair: DomainPair, server: LocalServer, dial: Dial, backlog: Backlog) {
@@ -57,6 +55,7 @@ export class Route {
     this.#dial = dial
     const hasLink = (): boolean => this.#carrier?.usable === true
     this.#queue = new Queue(pair, server, backlog, { hasLink, onEmpty: () => this.#tellEmpty() })
+    this.#last = new LastLink(pair, server.clock)
     this.#retry = new RetryTime(server, () => this.#announce())
   }
 
@@ -78,7 +77,7 @@ export class Route {
     const bounced = state === 'bounce' && reason !== undefined ? { until, reason } : {}
     const link = this.#carrier?.usable === true ? { link: this.#carrier.link.id } : {}
     const { load } = this.#underWay
-    const [unacknowledged, held] = this.#lost?.isHeld === true ? [NOTHING, load] : [load, NOTHING]
+    const [unacknowledged, held] = this.#last.isHeld ? [NOTHING, load] : [load, NOTHING]
     return { pair, state, stanzas: this.#queue.length, bytes: this.#queue.bytes, unacknowledged, held, ...link, ...bounced }
   }
 
@@ -108,6 +107,7 @@ export class Route {
   /** The pair's carrier, negotiated now if there is none. Concurrent calls share one negotiation; a retry time is not waited for. */
   open(): Promise<Carrier> {
     if (this.#carrier?.usable === true) return Promise.resolve(this.#carrier)
+    this.#isForPeer = false
     this.#flight ??= this.#fly()
     this.#announce()
     return this.#flight
@@ -127,7 +127,7 @@ export class Route {
 
   /** Fails everything that still waits; what was on its way is in doubt. */
   clear(error: FederationError): void {
-    this.#lost?.giveUp(error)
+    this.#last.giveUp(error)
     this.#takeBack()
     this.#queue.clear(error)
     this.#tellEmpty()
@@ -140,7 +140,7 @@ export class Route {
   }
 
   get #isWaiting(): boolean {
-    return this.#queue.length > 0 || this.#returned.length > 0 || this.#lost?.isHeld === true
+    return this.#queue.length > 0 || this.#returned.length > 0 || this.#last.isHeld
   }
 
   get #isDrained(): boolean {
@@ -168,11 +168,7 @@ export class Route {
       const barren = this.#barren
       this.#barren = undefined
       if (barren !== undefined) throw barren
-      const lost = this.#lost
-      const carrier = await this.#dial(this.pair, lost)
-      this.#lost = undefined
-      // Whoever is told of a stanza that is given up may send another, which has its place behind all that waits here.
-      lost?.giveUp()
+      const carrier = await this.#last.carriedOn(lost => this.#dial(this.pair, lost))
       this.#carrier = carrier
       this.#direction = carrier.link.direction
       this.#hasCarried = false
@@ -185,7 +181,9 @@ export class Route {
     } catch (thrown) {
       const error = FederationError.from(thrown)
       this.#flight = undefined
-      this.#fail(error)
+      // Nobody has asked for it: the next stanza is no worse off than if it had not been tried.
+      if (this.#isForPeer && !this.#isWaiting) this.#announce()
+      else this.#fail(error)
       throw error
     }
   }
@@ -199,17 +197,13 @@ export class Route {
 
   #afterClose(carrier: Carrier, error: FederationError | undefined): void {
     if (this.#carrier === carrier) this.#carrier = undefined
-    this.#lost = carrier.lost
+    this.#last.leave(carrier)
     this.#takeBack()
     this.#announce()
-    if (this.#hasCarried || !this.#isWaiting) this.#fruitless = 0
-    else if (carrier.link.direction === 'outgoing') this.#fruitless += 1
-    if (!this.#isWaiting) return
-    // A peer that authenticates us and then takes nothing would be dialled without end.
-    const patience = this.#lost?.isHeld === true || mayTakeAnother(error) ? FRUITLESS_MOST : 0
-    const barren = this.#fruitless > patience ? (error ?? closedAgain(this.pair, this.#fruitless)) : undefined
-    // Nor is it asked for ever to resume what it does not want to hear of.
-    if (barren !== undefined) this.#forgetLost(barren)
+    const barren = this.#last.vain(carrier, error, this.#hasCarried || !this.#isWaiting)
+    if (!this.#isWaiting) return this.#comeBack()
+    // Nor is a peer asked for ever to resume what it does not want to hear of.
+    if (barren !== undefined) this.#forgetLast(barren)
     if (this.#flight !== undefined) this.#barren = barren
     else if (barren !== undefined) this.#fail(barren)
     else this.#goOn()
@@ -222,10 +216,18 @@ export class Route {
     this.#server.observer.emit('route-changed', { route })
   }
 
-  #forgetLost(error: FederationError): void {
-    this.#lost?.giveUp(error)
-    this.#lost = undefined
+  #forgetLast(error: FederationError): void {
+    this.#last.forget(error)
     this.#takeBack()
+  }
+
+  /** The peer may have something of the link that was lost: it can have that sent again on a link of ours only. */
+  #comeBack(): void {
+    if (this.#flight !== undefined || !this.#last.calls()) return
+    this.#flight = this.#fly()
+    this.#isForPeer = true
+    this.#flight.catch(() => undefined)
+    this.#announce()
   }
 
   #goOn(): void {

@@ -130,9 +130,9 @@ export class Router {
     for (const route of this.#routes.values()) route.stop(error)
   }
 
-  /** A stream that was lost is taken up on one of our own, or the order would be lost with it. */
+  /** A stream that was lost with something unread is taken up on one of our own, or the order would be lost with it. */
   #given(pair: DomainPair, lost: LostStream | undefined): Carrier | undefined {
-    return lost === undefined ? this.carriers.find(pair) : undefined
+    return lost?.isUnread === true ? undefined : this.carriers.find(pair)
   }
 
   #checked(stanza: Element | Stanza): OutboundStanza {

@@ -4,7 +4,10 @@ export interface Timeouts {
   readonly resolve: number
   /** All addresses of one endpoint together. */
   readonly connect: number
-  /** Each other step: a header with its features, the TLS handshake, a SASL exchange. */
+  /**
+   * Each other step: a header with its features, the TLS handshake, a SASL exchange. Also, how long what was sent back on a link that was
+   * lost waits for its peer to come back (XEP-0288, XEP-0198 §5).
+   */
   readonly step: number
   /** A whole negotiation, all attempts; for an incoming stream, until its first pair is authenticated. */
   readonly negotiation: number

@@ -9,6 +9,7 @@ import { AckRequests } from './ack-requests.ts'
 import { written } from './consignment.ts'
 import type { Consignment, Ended } from './consignment.ts'
 import type { AcknowledgementsOptions } from './acknowledgements-options.ts'
+import { KeptStream } from './kept-stream.ts'
 import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
@@ -131,20 +132,38 @@ export class Acknowledgements {
   }
 
   /**
-   * The connection is lost. What is unacknowledged is handed over to whoever resumes the stream; undefined: nobody can, or there is
+   * The connection is gone. What is unacknowledged is handed over to whoever resumes the stream; undefined: nobody can, or there is
    * nothing to resume it for. A peer that does not answer `<resume/>`, or ends the stream for it, is asked no second time.
+   *
+   * @param isLost neither side has ended the stream: where it goes both ways, the peer may have something that did not arrive
    */
-  suspend(cause: FederationError): LostStream | undefined {
+  suspend(cause: FederationError, isLost: boolean): LostStream | undefined {
     const { clock } = this.#options
     const resumption = this.#resumption
     const remains = this.#remains
-    if (resumption === undefined || this.#state === 'over' || (remains === undefined && !this.pending)) return undefined
-    if (remains !== undefined && cause.code !== 'S2S_STREAM_CLOSED') return undefined
+    if (resumption === undefined || this.#state === 'over') return undefined
+    const isUnread = this.pending || remains?.isUnread === true
+    const goesBack = isLost && this.#options.received !== undefined
+    if (remains === undefined ? !isUnread && !goesBack : cause.code !== 'S2S_STREAM_CLOSED') return undefined
+    const isOwed = goesBack && this.#begun > this.#handledBefore
     const until = remains?.until ?? clock.now() + resumption.within
     const counts = { sent: this.#sent, acknowledged: this.#acknowledged }
     const unacknowledged = this.#unacknowledged.takeAll()
     this.end(cause)
-    return new LostStream({ resumption, counts, handled: this.#handled, unacknowledged, until, cause }, clock)
+    return new LostStream({ resumption, counts, handled: this.#begun, unacknowledged, until, isUnread, isOwed, cause }, clock)
+  }
+
+  /**
+   * The connection is lost, and only the peer can resume the stream.
+   *
+   * @param within milliseconds for which it may
+   * @returns what is unacknowledged; undefined: nothing is
+   */
+  keep(cause: FederationError, within: number): KeptStream | undefined {
+    if (this.#state !== 'on' || !this.pending) return undefined
+    const unacknowledged = this.#unacknowledged.takeAll()
+    this.end(cause)
+    return new KeptStream({ unacknowledged, within, cause }, this.#options.clock)
   }
 
   /** Nothing will be acknowledged any more: what was written is in doubt. */
@@ -168,10 +187,10 @@ export class Acknowledgements {
     else write(`<a xmlns='${NS_SM}' h='${wireCount(this.#handledBefore)}'/>`)
   }
 
-  /** Of those that came the other way. */
-  get #handled(): number {
+  /** How many of those that came the other way were handled or are in hand. */
+  get #begun(): number {
     const { received } = this.#options
-    return received?.handled.isEnabled === true ? received.handled.handled : this.#handledBefore
+    return received?.handled.isEnabled === true ? received.handled.begun : this.#handledBefore
   }
 
   /** What comes the other way counts from here on. */

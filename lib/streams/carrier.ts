@@ -1,6 +1,7 @@
 import type { FederationError } from '../errors.ts'
 import type { Link } from '../model/link.ts'
 import type { Consignment, Ended } from './consignment.ts'
+import type { KeptStream } from './kept-stream.ts'
 import type { LostStream } from './lost-stream.ts'
 
 /** What takes the stanzas of a pair: one direction of one link. */
@@ -16,6 +17,8 @@ export interface Carrier {
   readonly closed: Promise<FederationError | undefined>
   /** Once it is closed: its stream, if that was lost and can be resumed. What it holds counts as not ended yet. */
   readonly lost?: LostStream | undefined
+  /** Once it is closed: what of its stream, if that was lost, only the peer can resume. What it holds counts as not ended yet. */
+  readonly kept?: KeptStream | undefined
   /** Resolves when more may be handed over, or nothing ever will be. */
   drained(): Promise<void>
   /** Takes one stanza, in order. `ended` is called once, whatever becomes of it. */

@@ -16,6 +16,7 @@ export class HandledStanzas {
   #owed: number[] = []
   #stream: XmlStream | undefined
   #isBusy = false
+  #isInHand = false
   #work: Promise<void> = Promise.resolve()
   #timer: Timer | undefined
 
@@ -30,6 +31,11 @@ export class HandledStanzas {
   /** How many were handled. */
   get handled(): number {
     return this.#handled ?? 0
+  }
+
+  /** How many were handled or are in hand: those that the handler has been given. */
+  get begun(): number {
+    return this.handled + (this.#isInHand ? 1 : 0)
   }
 
   /** Counts from now on, and says the count before the stream closes; on from the count of a stream that is resumed. */
@@ -61,9 +67,11 @@ export class HandledStanzas {
       return undefined
     }
     this.#isBusy = true
+    this.#isInHand = true
     this.#watch()
     return (this.#work = work.then(() => {
       this.#isBusy = false
+      this.#isInHand = false
       this.#done()
     }))
   }

@@ -8,12 +8,16 @@ export interface Remains {
   readonly resumption: Resumption
   /** How many stanzas were sent on it, and how many of those the peer has acknowledged. */
   readonly counts: SentCounts
-  /** How many that came the other way were handled (XEP-0288). */
+  /** How many that came the other way were handled or are in hand (XEP-0288): none of those is to come again. */
   readonly handled: number
   /** The others, in order; none, where they have been given up. */
   readonly unacknowledged: readonly Unacknowledged[]
   /** Until when it can be resumed, on the engine's clock. */
   readonly until: number
+  /** Whether something of it may still be read at the other end, so that nothing may be sent before the peer has been asked to resume. */
+  readonly isUnread: boolean
+  /** Whether the peer has sent stanzas on it, and may have some that did not arrive. */
+  readonly isOwed: boolean
   /** What it was lost by. */
   readonly cause: FederationError
 }
@@ -25,17 +29,28 @@ export interface Remains {
  */
 export class LostStream {
   #remains: Remains
-  readonly #timer: Timer
-  #isHeld = true
+  readonly #timer: Timer | undefined
+  #isHeld: boolean
 
   constructor(remains: Remains, clock: Clock) {
     this.#remains = remains
-    this.#timer = clock.setTimeout(() => this.giveUp(), Math.max(0, remains.until - clock.now()))
+    this.#isHeld = remains.isUnread
+    if (this.#isHeld) this.#timer = clock.setTimeout(() => this.giveUp(), Math.max(0, remains.until - clock.now()))
   }
 
   /** Whether stanzas wait for somebody to take it. */
   get isHeld(): boolean {
     return this.#isHeld
+  }
+
+  /** Whether the order of what comes next depends on its being resumed. */
+  get isUnread(): boolean {
+    return this.#remains.isUnread
+  }
+
+  /** Whether the peer may be waiting for it to be resumed. */
+  get isOwed(): boolean {
+    return this.#remains.isOwed
   }
 
   /** Hands over what remains to a link that asks the peer to resume the stream. */
@@ -55,7 +70,7 @@ export class LostStream {
 
   #end(): void {
     this.#isHeld = false
-    this.#timer.cancel()
+    this.#timer?.cancel()
   }
 }
 

@@ -231,7 +231,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'the old connection of a resumed stream is over',
     id: 'ENG-Q-a',
     file: 'lib/incoming/resumable.ts',
-    find: 'before.stop(superseded())',
+    find: 'before.stop(error)',
     replace: ''
   },
   {
@@ -253,8 +253,8 @@ export const mutations: readonly Mutation[] = [
     rule: 'what the peer has handled of a lost stream is not sent again',
     id: 'ENG-Q-a',
     file: 'lib/streams/acknowledgements.ts',
-    find: '#goOn(h: unknown): void {\n    this.#take(h)',
-    replace: '#goOn(h: unknown): void {'
+    find: '#resumed(h: unknown): void {\n    this.#take(h)',
+    replace: '#resumed(h: unknown): void {'
   },
   {
     rule: 'nothing is sent before the peer has said what it lacks of a lost stream',
@@ -264,11 +264,67 @@ export const mutations: readonly Mutation[] = [
     replace: 'if ('
   },
   {
+    rule: 'what was sent back on a lost stream comes before anything newer',
+    id: 'ENG-Q-a',
+    file: 'lib/links/last-link.ts',
+    find: 'this.#kept === undefined ? undefined : await this.#kept.carriedOn',
+    replace: 'undefined',
+    specs: ['spec/links/resumption-back.spec.ts']
+  },
+  {
+    rule: 'what is in hand of what came back does not come again',
+    id: 'ENG-Q-a',
+    file: 'lib/streams/acknowledgements.ts',
+    find: 'received.handled.begun',
+    replace: 'received.handled.handled',
+    specs: ['spec/links/resumption-back.spec.ts']
+  },
+  {
+    rule: 'what was sent back is sent again only where its pair may flow',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/incoming/stream-management.ts',
+    find: 'if (carrier === undefined) kept?.giveUp()',
+    replace: '',
+    specs: ['spec/incoming/resumption-back.spec.ts']
+  },
+  {
+    rule: 'what was sent back is not sent again before policy has said that its pair may flow',
+    id: 'XEP0288-2.2-b',
+    file: 'lib/incoming/resumable.ts',
+    find: 'await deadline.race(Promise.race([reversed.asked, kept.carriedOn]))',
+    replace: '{}',
+    specs: ['spec/incoming/resumption-back.spec.ts']
+  },
+  {
+    rule: 'what the peer has handled of what was sent back is not sent again',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/resumable.ts',
+    find: 'one.kept?.count(handled - one.sent.acknowledged)',
+    replace: '',
+    specs: ['spec/incoming/resumption-back.spec.ts']
+  },
+  {
+    rule: 'what was sent back is in doubt when its pair begins anew',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/stream-management.ts',
+    find: 'n.parts.resumable.giveUp(n)\n  n.authenticated.manage(stream)',
+    replace: 'n.authenticated.manage(stream)',
+    specs: ['spec/incoming/resumption-back.spec.ts']
+  },
+  {
+    rule: 'a peer that breaks off again and again is not called for its own sake without end',
+    id: 'ENG-Q-a',
+    file: 'lib/links/last-link.ts',
+    find: ' || next > now',
+    replace: '',
+    specs: ['spec/links/resumption-back.spec.ts']
+  },
+  {
     rule: 'a stream that was given up is at its end before another begins',
     id: 'ENG-Q-a',
-    file: 'lib/links/route.ts',
-    find: 'const carrier = await this.#dial(this.pair, lost)',
-    replace: 'const carrier = await this.#dial(this.pair, lost?.isHeld === true ? lost : undefined)'
+    file: 'lib/links/last-link.ts',
+    find: 'await dial(lost)',
+    replace: 'await dial(lost?.isHeld === true ? lost : undefined)'
   },
   {
     rule: 'a further target joins a link only under a certificate that authenticates it',
@@ -901,8 +957,8 @@ export const mutations: readonly Mutation[] = [
   {
     rule: 'a peer that answers for ever and handles nothing is given up',
     id: 'ENG-Q-a',
-    file: 'lib/streams/acknowledgements.ts',
-    find: 'more === 0 && this.#isStuck',
+    file: 'lib/streams/ack-requests.ts',
+    find: '!hasMoved && this.#isStuck',
     replace: 'false as boolean',
     specs: ['spec/streams/acknowledgements.spec.ts']
   },

@@ -8,11 +8,12 @@ const RUN = { stanzas: 3_000, pairs: 40, stanzasPerKill: 30, measuresHeap: false
 
 const OWN_LINKS = { multiplexing: false, bidi: false }
 
-const HOW: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified'>>> = {
+const HOW: Readonly<Record<string, Pick<RunOptions, 'extensions' | 'isCertified' | 'isAnswered'>>> = {
   'without stream management': { extensions: { ...OWN_LINKS, streamManagement: false }, isCertified: true },
   'with stream management': { extensions: { ...OWN_LINKS, resumption: false }, isCertified: true },
   'with streams that are resumed': { extensions: OWN_LINKS, isCertified: true },
   'with streams that carry stanzas both ways': { extensions: {}, isCertified: true },
+  'with streams that answers come back on': { extensions: {}, isCertified: true, isAnswered: true },
   'with streams of many pairs': { extensions: {}, isCertified: false }
 }
 

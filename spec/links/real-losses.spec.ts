@@ -9,6 +9,7 @@ import type { Federation } from '../../lib/federation.ts'
 import type { FederationOptions } from '../../lib/options.ts'
 import { policies } from '../../lib/policy/presets.ts'
 import { createAuthority } from '../../lib/testing/certificates.ts'
+import { pairOf } from '../world.ts'
 
 const MESSAGES = 4_000
 const LOOPBACK = '127.0.0.1'
@@ -68,7 +69,12 @@ describe('connections over TLS that are broken again and again', () => {
   let sender: Federation
   let receiver: Federation
   let relay: Relay
-  const delivered: number[] = []
+  let delivered: number[] = []
+
+  const onStanza: FederationOptions['onStanza'] = ({ id }) => {
+    delivered.push(Number(id))
+    return Number(id) % 100 === 0 ? new Promise(resolve => setImmediate(resolve)) : undefined
+  }
 
   before(async () => {
     const authority = createAuthority()
@@ -83,16 +89,14 @@ describe('connections over TLS that are broken again and again', () => {
     const port = await relay.listen()
     sender = createFederation({
       ...common('a.example'),
-      onStanza: () => undefined,
+      onStanza,
       overrides: { 'b.example': { host: LOOPBACK, port } },
       limits: { queuedStanzas: MESSAGES }
     })
     receiver = createFederation({
       ...common('b.example'),
-      onStanza: ({ id }) => {
-        delivered.push(Number(id))
-        return Number(id) % 100 === 0 ? new Promise(resolve => setImmediate(resolve)) : undefined
-      }
+      onStanza,
+      limits: { queuedStanzas: MESSAGES }
     })
     await Promise.all([sender.start(), receiver.start()])
   })
@@ -101,32 +105,49 @@ describe('connections over TLS that are broken again and again', () => {
     await relay.close()
   })
 
-  it(`[ENG-Q-a] lose none of ${MESSAGES} messages and deliver none twice, in order, where streams are resumed`, async function () {
-    this.timeout(60_000)
+  /** Sends all of them while connections break, and tells the ends. */
+  async function sendAll(engine: Federation, from: string, to: string, every: number): Promise<readonly string[]> {
+    delivered = []
     const ends: Promise<string>[] = []
     let acknowledged = 0
     for (let number = 0; number < MESSAGES; number += 1) {
-      const sent = sender.send(
-        new Element('message', { from: 'x@a.example', to: 'y@b.example', id: `${number}` }).t('x'.repeat(number % 700))
-      )
+      const sent = engine.send(new Element('message', { from: `x@${from}`, to: `y@${to}`, id: `${number}` }).t('x'.repeat(number % 700)))
       ends.push(
         sent.then(
           end => {
             acknowledged += 1
             // Once something got through on a link it may break.
-            if (acknowledged % 400 === 0) setImmediate(() => relay.kill(acknowledged % 800 === 0 ? 'reset' : 'fin'))
+            if (acknowledged % every === 0) setImmediate(() => relay.kill(acknowledged % (2 * every) === 0 ? 'reset' : 'fin'))
             return end
           },
           (error: unknown) => FederationError.from(error).code
         )
       )
     }
-    const told = await Promise.all(ends)
+    return await Promise.all(ends)
+  }
+
+  const ALL = Array.from({ length: MESSAGES }, (_, number) => number)
+
+  it(`[ENG-Q-a] lose none of ${MESSAGES} messages and deliver none twice, in order, where streams are resumed`, async function () {
+    this.timeout(60_000)
+    const told = await sendAll(sender, 'a.example', 'b.example', 400)
     assert.deepEqual(new Set(told), new Set(['acknowledged']))
-    assert.deepEqual(
-      delivered,
-      Array.from({ length: MESSAGES }, (_, number) => number)
-    )
+    assert.deepEqual(delivered, ALL)
     assert.ok(relay.kills >= 5, `${relay.kills} were broken`)
+  })
+
+  it(`[ENG-Q-a] [XEP0288-2.2-b] lose none of ${MESSAGES} messages that are sent back on them either`, async function () {
+    this.timeout(60_000)
+    const before = relay.kills
+    await sender.connect(pairOf('a.example', 'b.example'))
+    const first = await receiver.connect(pairOf('b.example', 'a.example'))
+    // Until stream management is under way what is sent back is not acknowledged.
+    while ((await receiver.send(new Element('message', { from: 'y@b.example', to: 'x@a.example', id: '1' }))) !== 'acknowledged');
+    const told = await sendAll(receiver, 'b.example', 'a.example', 800)
+    assert.deepEqual(new Set(told), new Set(['acknowledged']))
+    assert.deepEqual(delivered, ALL)
+    assert.equal(first.direction, 'incoming')
+    assert.ok(relay.kills >= before + 3, `${relay.kills - before} were broken`)
   })
 })

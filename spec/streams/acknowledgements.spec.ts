@@ -72,7 +72,16 @@ describe('streams/acknowledgements', () => {
     const second = new Stream(clock)
     const before = { sent: WRAP - 2, acknowledged: WRAP - 2 }
     const resumption = { id: 's', within: 60_000 }
-    second.acknowledgements.resume({ resumption, counts: before, handled: 0, unacknowledged: [], until: Infinity, cause: lost })
+    second.acknowledgements.resume({
+      resumption,
+      counts: before,
+      handled: 0,
+      unacknowledged: [],
+      until: Infinity,
+      isUnread: true,
+      isOwed: false,
+      cause: lost
+    })
     second.receive(`<resumed ${SM} previd='s' h='4294967294'/>`)
     for (const number of [1, 2, 3, 4]) second.send(number)
     second.receive(`<a ${SM} h='4294967295'/>`)
@@ -85,7 +94,7 @@ describe('streams/acknowledgements', () => {
       ]
     )
     second.leave(4)
-    const remains = second.acknowledgements.suspend(lost)?.take() ?? assert.fail()
+    const remains = second.acknowledgements.suspend(lost, true)?.take() ?? assert.fail()
     assert.deepEqual(remains.counts, { sent: WRAP + 2, acknowledged: WRAP })
     const third = new Stream(clock)
     third.acknowledgements.resume(remains)
@@ -173,7 +182,7 @@ describe('streams/acknowledgements', () => {
               state = 'over'
             }
           }
-          const held = isLost ? acknowledgements.suspend(lost) : undefined
+          const held = isLost ? acknowledgements.suspend(lost, true) : undefined
           acknowledgements.end(lost)
           stream.leave(Infinity, error)
           held?.giveUp()
