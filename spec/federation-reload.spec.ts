@@ -73,6 +73,33 @@ describe('a federation engine that is told to read its key store again', () => {
     assert.equal((await world.run(b.probe(pairOf('c.example', 'a.example')))).level, 'sasl-external')
   })
 
+  it('asks for each domain under the name that the store lists it by', async () => {
+    const written = ['C.Example.', 'xn--mnchen-3ya.example']
+    const names = ['c.example', 'münchen.example']
+    for (const [index, name] of names.entries()) {
+      world.network.zone.server(index === 0 ? name : 'xn--mnchen-3ya.example', { addresses: [world.addressOf('b.example')] })
+      store.credentials.set(written[index] ?? '', issue(name))
+    }
+    await b.reload()
+    for (const name of names) assert.equal((await probe(name)).level, 'sasl-external', name)
+  })
+
+  const LISTS: Readonly<Record<string, () => unknown>> = {
+    'that throws': () => {
+      throw new Error('no database')
+    },
+    'of nothing': () => undefined,
+    'of numbers': () => ['b.example', 5]
+  }
+  for (const [name, list] of Object.entries(LISTS))
+    it(`keeps what it has when the store has a list of domains ${name}, and says so`, async () => {
+      Object.defineProperty(store, 'domains', { get: list })
+      const error = await rejection(b.reload())
+      assert.equal(error.code, 'S2S_CONFIG')
+      assert.match(error.message, /domains/u)
+      assert.equal((await probe('b.example')).level, 'sasl-external')
+    })
+
   it('no longer speaks for a domain that was removed', async () => {
     store.credentials.set('c.example', issue('c.example'))
     await b.reload()

@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream'
-import type { Domain } from './domain.ts'
 import type { MaybePromise } from './policy.ts'
 
 /** RFC 2782. A target of `.` says that the service is not offered. */
@@ -57,7 +56,8 @@ export interface Credentials {
 /** Where credentials come from when a plain object will not do: asked once per domain, and again after a reload. */
 export interface KeyStore {
   readonly domains: readonly string[]
-  credentialsFor(domain: Domain): MaybePromise<Credentials | undefined>
+  /** @param name - as `domains` has it, in whatever spelling */
+  credentialsFor(name: string): MaybePromise<Credentials | undefined>
 }
 
 /** A timer that was set; one that has fired or was cancelled may be cancelled again. */

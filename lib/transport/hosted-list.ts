@@ -1,7 +1,8 @@
 import { FederationError } from '../errors.ts'
-import { parseDomain } from '../model/domain.ts'
+import { domain, parseDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Credentials, KeyStore } from '../model/plugs.ts'
+import { kindOf, wrong } from '../rules/option-value.ts'
 
 /** Which of both forms of the option `domains` it is. */
 export function isKeyStore(source: Readonly<Record<string, Credentials | undefined>> | KeyStore): source is KeyStore {
@@ -14,8 +15,44 @@ export function keyStoreOf(credentials: ReadonlyMap<Domain, Credentials | undefi
     get domains() {
       return [...credentials.keys()]
     },
-    credentialsFor: hosted => credentials.get(hosted)
+    credentialsFor: hosted => credentials.get(domain(hosted))
   }
+}
+
+/**
+ * A key store that is asked about each domain under the name that it has listed it by, whatever the spelling: one that looks
+ * names up as its operator wrote them would otherwise know nothing of `Verona.Example`, and that domain would have no certificate.
+ *
+ * @throws FederationError `S2S_CONFIG` from `domains`, when that cannot be read or is no list of names
+ */
+export function asListed(store: KeyStore): KeyStore {
+  const listed = new Map<Domain, string>()
+  return {
+    get domains() {
+      const names = namesOf(store)
+      listed.clear()
+      for (const name of names) {
+        const hosted = parseDomain(name)
+        if (hosted !== undefined) listed.set(hosted, name)
+      }
+      return names
+    },
+    credentialsFor: hosted => store.credentialsFor(listed.get(domain(hosted)) ?? hosted)
+  }
+}
+
+function namesOf(store: KeyStore): readonly string[] {
+  let names: unknown
+  try {
+    names = store.domains
+  } catch (cause) {
+    throw new FederationError('S2S_CONFIG', { detail: 'the domains of the key store cannot be read', cause })
+  }
+  if (!Array.isArray(names)) throw wrong('domains of the key store', 'a list of names', kindOf(names))
+  return names.map((name: unknown, index) => {
+    if (typeof name !== 'string') throw wrong(`domains[${index}] of the key store`, 'text', kindOf(name))
+    return name
+  })
 }
 
 /** @throws FederationError `S2S_CONFIG` naming what is no domain, and what is given twice */

@@ -3,7 +3,7 @@ import { abortReason } from '../model/aborted.ts'
 import { domain, parseDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Credentials, KeyStore, Tls, TlsContext } from '../model/plugs.ts'
-import { isKeyStore, keyStoreOf, readDefault, readDomains } from './hosted-list.ts'
+import { asListed, isKeyStore, keyStoreOf, readDefault, readDomains } from './hosted-list.ts'
 import { isSilence, KeyReader } from './key-reader.ts'
 import type { KeyReaderOptions, Shown } from './key-reader.ts'
 
@@ -52,7 +52,7 @@ export class HostedDomains {
    * @throws FederationError `S2S_CONFIG` naming a domain that is none, that is given twice, or that is the default and not hosted
    */
   constructor(source: Readonly<Record<string, Credentials | undefined>> | KeyStore, tls: Tls, options: HostedOptions) {
-    if (isKeyStore(source)) this.#store = source
+    if (isKeyStore(source)) this.#store = asListed(source)
     else {
       readDomains(Object.keys(source))
       const own = new Map(Object.entries(source).map(([name, credentials]) => [domain(name), credentials]))
