@@ -83,7 +83,7 @@ export class Engine implements Federation {
         if (this.#pings.receive(stanza)) return undefined
         const answer = ownAnswer(stanza, options.answerPings !== false)
         if (answer === undefined) return options.onStanza(stanza, on)
-        void this.#router.send(answer)
+        this.#router.answer(answer)
         return undefined
       },
       links: this.#links,

@@ -70,6 +70,11 @@ export class Route {
     return this.#retry.reason === undefined ? 0 : this.#retry.until
   }
 
+  /** Whether the link takes more at once. */
+  get isFlowing(): boolean {
+    return this.#carrier?.usable === true && !this.#carrier.full
+  }
+
   /** What it looks like now. */
   status(): RouteStatus {
     const { pair, state } = this
@@ -98,7 +103,7 @@ export class Route {
   send(consignment: Consignment): void {
     const { reason } = this.#retry
     if (this.state === 'bounce' && reason !== undefined) return consignment.failed(reason)
-    const refusal = this.#queue.refusal(consignment.size, this.#isFlowing)
+    const refusal = this.#queue.refusal(consignment.size, this.isFlowing)
     if (refusal !== undefined) return consignment.failed(refusal)
     this.#queue.push(consignment)
     this.#goOn()
@@ -145,11 +150,6 @@ export class Route {
 
   get #isDrained(): boolean {
     return !this.#isWaiting && this.#underWay.isEmpty
-  }
-
-  /** Whether the link takes more at once. */
-  get #isFlowing(): boolean {
-    return this.#carrier?.usable === true && !this.#carrier.full
   }
 
   #tellEmpty(): void {

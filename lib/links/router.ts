@@ -6,8 +6,10 @@ import type { Domain, DomainPair } from '../model/domain.ts'
 import type { RouteStatus } from '../model/route.ts'
 import type { Delivery, Stanza } from '../model/stanza.ts'
 import type { Carrier } from '../streams/carrier.ts'
+import type { Consignment } from '../streams/consignment.ts'
 import type { LostStream } from '../streams/lost-stream.ts'
 import { ReversedCarriers } from '../streams/reversed-carriers.ts'
+import { AnswerRoom } from './answer-room.ts'
 import { Backlog } from './backlog.ts'
 import { outboundStanza } from './outbound-stanza.ts'
 import type { OutboundStanza } from './outbound-stanza.ts'
@@ -30,6 +32,7 @@ export class Router {
   readonly carriers = new ReversedCarriers(pair => this.#routes.get(pairKey(pair))?.unblock())
   readonly #routes = new Map<string, Route>()
   readonly #backlog: Backlog
+  readonly #answers = new AnswerRoom()
   #sent = 0
   #sweepAt = ROUTES_BEFORE_SWEEP
   #stopped: FederationError | undefined
@@ -68,23 +71,35 @@ export class Router {
         reject(error)
       }
       try {
-        const { pair, xml, size } = this.#checked(stanza)
-        this.#sent += 1
-        this.#routeOf(pair).send({
-          xml,
-          size,
-          sender: pair.sender,
-          number: this.#sent,
-          since: this.#server.clock.now(),
-          sent: resolve,
-          failed
-        })
+        this.#hand(this.#checked(stanza), { sent: resolve, failed }, this.#server.limits.routes)
       } catch (error) {
         failed(FederationError.from(error))
       }
     })
     promise.catch(() => undefined)
     return promise
+  }
+
+  /**
+   * Sends what the engine answers of its own, which peers have it do as often as they like: what cannot leave at once has little room, and
+   * no claim to a route that the application may need. What has no room is dropped.
+   */
+  answer(stanza: Element): void {
+    if (this.#stopped !== undefined) return
+    const outbound = outboundStanza(stanza)
+    const { pair, size } = outbound
+    const isFlowing = this.#routes.get(pairKey(pair))?.isFlowing === true
+    const release = isFlowing ? () => undefined : this.#answers.take(pair, size)
+    if (release === undefined) return
+    const failed = (error: FederationError): void => {
+      release()
+      this.#server.observer.emit('stanza-bounced', { stanza, error })
+    }
+    try {
+      this.#hand(outbound, { sent: release, failed }, Math.ceil(this.#server.limits.routes / 2))
+    } catch (error) {
+      failed(FederationError.from(error))
+    }
   }
 
   /** The pair's link, negotiated if there is none. */
@@ -137,17 +152,22 @@ export class Router {
 
   #checked(stanza: Element | Stanza): OutboundStanza {
     if (this.#stopped !== undefined) throw this.#stopped
-    const outbound = outboundStanza(stanza)
-    checkedPair(outbound.pair, this.#server)
-    return outbound
+    return outboundStanza(stanza)
   }
 
-  #routeOf(pair: DomainPair): Route {
+  #hand({ pair, xml, size }: OutboundStanza, ends: Pick<Consignment, 'sent' | 'failed'>, mostRoutes: number): void {
+    checkedPair(pair, this.#server)
+    const route = this.#routeOf(pair, mostRoutes)
+    this.#sent += 1
+    route.send({ xml, size, sender: pair.sender, number: this.#sent, since: this.#server.clock.now(), ...ends })
+  }
+
+  #routeOf(pair: DomainPair, most = this.#server.limits.routes): Route {
     const key = pairKey(pair)
     const known = this.#routes.get(key)
     if (known !== undefined) return known
     if (this.#routes.size >= this.#sweepAt) this.#sweep()
-    if (this.#routes.size >= this.#server.limits.routes) this.#makeRoom(pair)
+    if (this.#routes.size >= most) this.#makeRoom(pair)
     const route = new Route(pair, this.#server, this.#dial, this.#backlog)
     this.#routes.set(key, route)
     return route

@@ -1220,5 +1220,29 @@ export const mutations: readonly Mutation[] = [
     find: 'return this.#framer.unread + this.#duplex.readableLength',
     replace: 'return this.#framer.pending + this.#duplex.readableLength',
     specs: ['spec/incoming/pair-order.spec.ts']
+  },
+  {
+    rule: 'what peers have the engine answer takes little room',
+    id: 'XEP0199-4.3-a',
+    file: 'lib/links/answer-room.ts',
+    find: 'ofZone >= MOST_OF_ZONE',
+    replace: 'ofZone >= MOST',
+    specs: ['spec/links/own-answers.spec.ts']
+  },
+  {
+    rule: 'what peers have the engine answer leaves routes free',
+    id: 'XEP0199-4.3-a',
+    file: 'lib/links/router.ts',
+    find: 'Math.ceil(this.#server.limits.routes / 2)',
+    replace: 'this.#server.limits.routes',
+    specs: ['spec/links/own-answers.spec.ts']
+  },
+  {
+    rule: 'a long answer does not wait',
+    id: 'RFC6120-8.2.3-a',
+    file: 'lib/links/answer-room.ts',
+    find: 'size > LARGEST || ',
+    replace: '',
+    specs: ['spec/links/own-answers.spec.ts']
   }
 ]
