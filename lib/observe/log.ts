@@ -5,14 +5,16 @@ import type { Logger } from '../model/plugs.ts'
 import type { Peer } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 
-type Lines = { readonly [E in keyof FederationEvents]: (logger: Logger, detail: FederationEvents[E]) => void }
+/** A logger whose methods may be async ones, although none is asked for. */
+type Lines = { readonly [E in keyof FederationEvents]: (logger: Answering, detail: FederationEvents[E]) => unknown }
+type Answering = { readonly [K in Exclude<keyof Logger, 'child'>]: (...by: Parameters<Logger[K]>) => unknown }
 
 // Fields are picked one by one: what is not named here (keys, passwords, stanzas, raw headers) cannot reach a log.
 const LINES: Lines = {
   'negotiation-started': (logger, { id, peer }) => logger.debug({ negotiation: id, ...about(peer) }, 'negotiation started'),
   'negotiation-step': (logger, { id, peer, entry }) => {
     const { step, outcome, code, took, message } = entry
-    logger.debug(
+    return logger.debug(
       { negotiation: id, ...about(peer), step, outcome, code, took, ...(message === undefined ? {} : { reason: message }) },
       'negotiation step'
     )
@@ -36,18 +38,18 @@ const LINES: Lines = {
       level: pair.level,
       peerIdentity: pair.peerIdentity
     }
-    if (pair.level === 'plain-dialback') logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
-    else logger.info(fields, 'pair authenticated')
+    if (pair.level === 'plain-dialback') return logger.warn(fields, 'pair authenticated WITHOUT ENCRYPTION')
+    return logger.info(fields, 'pair authenticated')
   },
   'certificate-changed': (logger, { link, pair, before }) => {
     const { fingerprint256 = '', spki256 } = link.certificate ?? {}
     const key = spki256 === before.spki256 ? 'same' : 'new'
     const fields = { link: link.id, direction: link.direction, ...pair.pair, fingerprint256, before: before.fingerprint256, key }
-    logger.info(fields, 'certificate changed')
+    return logger.info(fields, 'certificate changed')
   },
   'route-changed': (logger, { route }) => {
     const { pair, state, stanzas, bytes, reason } = route
-    logger.debug({ ...pair, state, stanzas, bytes, ...(reason === undefined ? {} : { reason: reason.message }) }, 'route changed')
+    return logger.debug({ ...pair, state, stanzas, bytes, ...(reason === undefined ? {} : { reason: reason.message }) }, 'route changed')
   },
   'settings-changed': (logger, { what }) => logger.info({ what }, 'settings changed'),
   'link-reset': (logger, { link, error }) =>
@@ -58,19 +60,22 @@ const LINES: Lines = {
     logger.warn({ ...aboutError(error), ...(error.fault === 'us' ? { err: error.cause } : {}) }, error.message)
 }
 
-/** Writes the one log line of an event. Every downgrade and every unencrypted pair is a warning. */
-export function writeLine<E extends keyof FederationEvents>(logger: Logger, event: E, detail: FederationEvents[E]): void {
-  LINES[event](logger, detail)
+/**
+ * Writes the one log line of an event. Every downgrade and every unencrypted pair is a warning.
+ *
+ * @returns what the logger returned, which may be a promise
+ */
+export function writeLine<E extends keyof FederationEvents>(logger: Logger, event: E, detail: FederationEvents[E]): unknown {
+  return LINES[event](logger, detail)
 }
 
-function logEnd(logger: Logger, id: string, report: Report): void {
+function logEnd(logger: Answering, id: string, report: Report): unknown {
   const fields = { negotiation: id, ...about(report.peer), took: report.endedAt - report.startedAt }
-  if (report.level !== undefined) logger.info({ ...fields, level: report.level }, 'negotiation ended')
-  else
-    logger.info(
-      { ...fields, code: report.error?.code, step: report.error?.step },
-      report.error?.message ?? 'negotiation ended without a link'
-    )
+  if (report.level !== undefined) return logger.info({ ...fields, level: report.level }, 'negotiation ended')
+  return logger.info(
+    { ...fields, code: report.error?.code, step: report.error?.step },
+    report.error?.message ?? 'negotiation ended without a link'
+  )
 }
 
 function about(peer: Peer): object {

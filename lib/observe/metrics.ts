@@ -36,7 +36,7 @@ export const METRICS = {
 
 const SECOND = 1000
 
-type Recorders = { readonly [E in keyof FederationEvents]?: (detail: FederationEvents[E]) => void }
+type Recorders = { readonly [E in keyof FederationEvents]?: (to: Metrics, detail: FederationEvents[E]) => void }
 
 /** Turns events into metrics. One for each engine: the gauge of links is counted here. */
 export class MetricsRecorder {
@@ -44,57 +44,81 @@ export class MetricsRecorder {
   readonly #open = new WeakSet<Link>()
   readonly #counts = new Map<string, number>()
   readonly #recorders: Recorders = {
-    'negotiation-step': ({ peer, entry }) => this.#step(peer.direction, entry),
-    'negotiation-ended': ({ report }) => this.#negotiation(report),
-    downgrade: ({ peer, from, to }) => this.#metrics.count(METRICS.downgrades, { direction: peer.direction, from, to }),
-    'link-established': ({ link }) => this.#opened(link),
-    'link-closed': ({ link }) => this.#closed(link),
-    'pair-authenticated': ({ link, pair }) =>
-      this.#metrics.count(METRICS.authenticated, { direction: link.direction, proof: proofOf(pair.level), level: pair.level }),
-    'stanza-bounced': ({ error }) => this.#metrics.count(METRICS.bounced, { code: error.code }),
-    warning: ({ error }) => this.#metrics.count(METRICS.warnings, { code: error.code })
+    'negotiation-step': (to, { peer, entry }) => step(to, peer.direction, entry),
+    'negotiation-ended': (to, { report }) => negotiation(to, report),
+    downgrade: (to, { peer, from, to: level }) => to.count(METRICS.downgrades, { direction: peer.direction, from, to: level }),
+    'link-established': (to, { link }) => this.#opened(to, link),
+    'link-closed': (to, { link }) => this.#closed(to, link),
+    'pair-authenticated': (to, { link, pair }) =>
+      to.count(METRICS.authenticated, { direction: link.direction, proof: proofOf(pair.level), level: pair.level }),
+    'stanza-bounced': (to, { error }) => to.count(METRICS.bounced, { code: error.code }),
+    warning: (to, { error }) => to.count(METRICS.warnings, { code: error.code })
   }
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics
   }
 
-  record<E extends keyof FederationEvents>(event: E, detail: FederationEvents[E]): void {
-    this.#recorders[event]?.(detail)
+  /** @param heard given whatever the metric system returns, which may be a promise */
+  record<E extends keyof FederationEvents>(event: E, detail: FederationEvents[E], heard: (result: unknown) => void): void {
+    this.#recorders[event]?.(new Heard(this.#metrics, heard), detail)
   }
 
-  #step(direction: string, entry: TraceEntry): void {
-    if (entry.step === 'policy') return
-    this.#metrics.observe(METRICS.stepSeconds, entry.took / SECOND, { direction, step: entry.step, outcome: entry.outcome })
-    if (entry.step !== 'check-certificate') return
-    const { verdict } = entry.facts
-    this.#metrics.count(METRICS.certificates, { direction, verdict: verdict.valid ? 'valid' : (verdict.problems[0]?.kind ?? 'invalid') })
-  }
-
-  #negotiation(report: Report): void {
-    const direction = report.peer.direction
-    const outcome = report.level !== undefined ? 'established' : report.error === undefined ? 'answered' : 'failed'
-    this.#metrics.count(METRICS.negotiations, { direction, outcome, code: report.error?.code ?? 'ok' })
-    this.#metrics.observe(METRICS.negotiationSeconds, (report.endedAt - report.startedAt) / SECOND, { direction, outcome })
-  }
-
-  #opened(link: Link): void {
+  #opened(to: Metrics, link: Link): void {
     if (this.#open.has(link)) return
     this.#open.add(link)
-    this.#gauge(link, 1)
+    this.#gauge(to, link, 1)
   }
 
-  #closed(link: Link): void {
-    if (this.#open.delete(link)) this.#gauge(link, -1)
+  #closed(to: Metrics, link: Link): void {
+    if (this.#open.delete(link)) this.#gauge(to, link, -1)
   }
 
-  #gauge(link: Link, change: 1 | -1): void {
+  #gauge(to: Metrics, link: Link, change: 1 | -1): void {
     const labels = { direction: link.direction, encrypted: String(link.tls !== undefined) }
     const key = `${labels.direction} ${labels.encrypted}`
     const count = (this.#counts.get(key) ?? 0) + change
     this.#counts.set(key, count)
-    this.#metrics.gauge(METRICS.links, count, labels)
+    to.gauge(METRICS.links, count, labels)
   }
+}
+
+/** A metric system whose methods are async ones, although none is asked for: what they return is heard. */
+class Heard implements Metrics {
+  readonly #metrics: { readonly [K in keyof Metrics]: (...by: Parameters<Metrics[K]>) => unknown }
+  readonly #heard: (result: unknown) => void
+
+  constructor(metrics: Metrics, heard: (result: unknown) => void) {
+    this.#metrics = metrics
+    this.#heard = heard
+  }
+
+  count(...by: Parameters<Metrics['count']>): void {
+    this.#heard(this.#metrics.count(...by))
+  }
+
+  gauge(...by: Parameters<Metrics['gauge']>): void {
+    this.#heard(this.#metrics.gauge(...by))
+  }
+
+  observe(...by: Parameters<Metrics['observe']>): void {
+    this.#heard(this.#metrics.observe(...by))
+  }
+}
+
+function step(to: Metrics, direction: string, entry: TraceEntry): void {
+  if (entry.step === 'policy') return
+  to.observe(METRICS.stepSeconds, entry.took / SECOND, { direction, step: entry.step, outcome: entry.outcome })
+  if (entry.step !== 'check-certificate') return
+  const { verdict } = entry.facts
+  to.count(METRICS.certificates, { direction, verdict: verdict.valid ? 'valid' : (verdict.problems[0]?.kind ?? 'invalid') })
+}
+
+function negotiation(to: Metrics, report: Report): void {
+  const direction = report.peer.direction
+  const outcome = report.level !== undefined ? 'established' : report.error === undefined ? 'answered' : 'failed'
+  to.count(METRICS.negotiations, { direction, outcome, code: report.error?.code ?? 'ok' })
+  to.observe(METRICS.negotiationSeconds, (report.endedAt - report.startedAt) / SECOND, { direction, outcome })
 }
 
 function proofOf(level: SecurityLevel): string {

@@ -129,6 +129,56 @@ describe('observer', () => {
     assert.equal(warnings.length, 2)
   })
 
+  it('turns what a logger and a metric system reject with into a warning each, though they fail at the warnings too', async () => {
+    const rejecting = (): Promise<void> => Promise.reject(new Error('the collector is away'))
+    const plugs = {
+      debug: rejecting,
+      info: rejecting,
+      warn: rejecting,
+      error: rejecting,
+      count: rejecting,
+      gauge: rejecting,
+      observe: rejecting
+    }
+    const logger: Logger = { ...plugs, child: () => logger }
+    const { observer, listeners } = observerOf({ logger, metrics: plugs })
+    const warnings: string[] = []
+    listeners.on('warning', ({ error }) => warnings.push(error.message.replace(/.*: the (\w+) threw on .*/, '$1')))
+    const link = linkOf('plain-dialback')
+    const events = [
+      () => observer.emit('negotiation-started', { id: 'n', peer }),
+      () => observer.emit('negotiation-ended', { id: 'n', report }),
+      () => observer.emit('downgrade', { id: 'n', peer, from: 'sasl-external', to: 'tls-dialback', because: 'it is expired' }),
+      () => observer.emit('link-established', { link }),
+      () => observer.emit('pair-authenticated', { link, pair: pairOf('plain-dialback') }),
+      () => observer.emit('link-closed', { link, error: undefined }),
+      () => observer.emit('settings-changed', { what: 'policy' })
+    ]
+    const told: string[] = []
+    for (const emit of events) {
+      emit()
+      for (let turn = 0; turn < 3; turn += 1) await new Promise(resolve => setImmediate(resolve))
+      told.push(warnings.splice(0).join(' '))
+    }
+    const both = 'logger metrics'
+    assert.deepEqual(told, ['logger', 'logger metrics metrics', both, both, both, both, 'logger'])
+  })
+
+  for (const [child, sentence] of [
+    [
+      () => {
+        throw new Error('no child')
+      },
+      /options\.logger\.child threw: no child/
+    ],
+    [() => undefined, /options\.logger\.child has to give a logger/],
+    [() => ({ info: () => undefined }), /options\.logger\.child has to give a logger/]
+  ] as const)
+    it(`refuses a logger whose child is of no use: ${sentence.source}`, () => {
+      const logger = { ...recordingLogger([]), child: child as () => Logger }
+      assert.throws(() => observerOf({ logger }), { code: 'S2S_CONFIG', message: sentence })
+    })
+
   it('logs every downgrade and every unencrypted pair as a warning', () => {
     const lines: Line[] = []
     const { observer } = observerOf({ logger: recordingLogger(lines) })
