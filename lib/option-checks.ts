@@ -1,4 +1,5 @@
 import { CHANNELS } from './observe/channels.ts'
+import type { Clock, Timer } from './model/plugs.ts'
 import { readPatterns } from './rules/domain-patterns.ts'
 import {
   areTexts,
@@ -105,6 +106,29 @@ const isSecret: Check = (value, where) => {
 
 function isTextOrBuffer(value: unknown): value is string | Buffer {
   return typeof value === 'string' || Buffer.isBuffer(value)
+}
+
+const FAR = 86_400_000
+
+/**
+ * Node's own `setTimeout` gives timers that have no `cancel`: one is set to see.
+ *
+ * @throws FederationError `S2S_CONFIG`
+ */
+export function checkClock(clock: Clock, where: string): void {
+  const now: unknown = clock.now()
+  if (typeof now !== 'number' || !Number.isFinite(now)) throw wrong(`what ${where}.now gives`, 'a number of milliseconds', shown(now))
+  const timer: unknown = clock.setTimeout(() => undefined, FAR)
+  if (isTimer(timer)) timer.cancel()
+  else {
+    // It would keep the process for a day.
+    clearTimeout(Number(timer))
+    throw wrong(`what ${where}.setTimeout gives`, 'a timer with cancel', kindOf(timer))
+  }
+}
+
+function isTimer(value: unknown): value is Timer {
+  return typeof value === 'object' && value !== null && 'cancel' in value && typeof value.cancel === 'function'
 }
 
 /**

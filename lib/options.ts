@@ -1,5 +1,5 @@
 import { FederationError } from './errors.ts'
-import { areDomains, isDialbackSecret, isListener, isOverride, isPassword, isTrust } from './option-checks.ts'
+import { areDomains, checkClock, isDialbackSecret, isListener, isOverride, isPassword, isTrust } from './option-checks.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMEOUTS, EXTENSIONS, limitBounds } from './defaults.ts'
 import { domain } from './model/domain.ts'
 import type { Domain } from './model/domain.ts'
@@ -131,6 +131,7 @@ export function settingsFrom(options: FederationOptions): Settings {
   for (const [key, check] of Object.entries(CHECKS)) {
     if (given[key] !== undefined) check(given[key], `options.${key}`)
   }
+  if (options.clock !== undefined) checkClock(options.clock, 'options.clock')
   return {
     extensions: switches(options.extensions),
     timeouts: numbers('timeouts', options.timeouts, DEFAULT_TIMEOUTS, () => ({ least: 1, most: Number.MAX_SAFE_INTEGER })),
