@@ -100,6 +100,8 @@ const MECHANISMS: ReadonlyMap<string, ReceivingMechanism> = new Map([external, p
 export interface SaslResult {
   readonly step: SaslStep
   readonly mechanism: ReceivingMechanism | undefined
+  /** An exchange that was under way and that this `<auth/>` has put an end to: one more try that came to nothing. */
+  readonly discarded?: ReceivingMechanism
 }
 
 /** The SASL negotiation of one stream, receiving (RFC 6120 §6.4): at most one exchange at a time, a new `<auth/>` discards the old one. */
@@ -114,15 +116,9 @@ export class SaslReceiver {
 
   /** `<auth/>`: without text it asks for an empty challenge first (RFC 6120 §6.4.2). */
   auth(name: string | undefined, text: string): SaslResult {
+    const discarded = this.#exchange
     this.#exchange = undefined
-    const mechanism = name === undefined ? undefined : MECHANISMS.get(name)
-    const context = this.#context()
-    if (mechanism?.isFor(context) !== true) return { step: failure('invalid-mechanism'), mechanism: undefined }
-    const data = decodeSasl(text)
-    if (data === 'incorrect-encoding') return { step: failure('incorrect-encoding'), mechanism }
-    if (data !== 'none') return { step: mechanism.respond(data, context), mechanism }
-    this.#exchange = mechanism
-    return { step: { kind: 'challenge', data: Buffer.alloc(0) }, mechanism }
+    return { ...this.#begin(name, text), ...(discarded === undefined ? {} : { discarded }) }
   }
 
   /** `<response/>`: none outstanding is malformed. Without text it is as empty as `=`. */
@@ -140,6 +136,17 @@ export class SaslReceiver {
     const mechanism = this.#exchange
     this.#exchange = undefined
     return { step: failure('aborted'), mechanism }
+  }
+
+  #begin(name: string | undefined, text: string): SaslResult {
+    const mechanism = name === undefined ? undefined : MECHANISMS.get(name)
+    const context = this.#context()
+    if (mechanism?.isFor(context) !== true) return { step: failure('invalid-mechanism'), mechanism: undefined }
+    const data = decodeSasl(text)
+    if (data === 'incorrect-encoding') return { step: failure('incorrect-encoding'), mechanism }
+    if (data !== 'none') return { step: mechanism.respond(data, context), mechanism }
+    this.#exchange = mechanism
+    return { step: { kind: 'challenge', data: Buffer.alloc(0) }, mechanism }
   }
 }
 

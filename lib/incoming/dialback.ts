@@ -38,6 +38,7 @@ export function keyStream(open: OpenStream, n: IncomingNegotiation): KeyStream {
     address: n.arrival.address,
     signal,
     pending: n.pending,
+    refusedKeys: n.refusedKeys,
     get pairs() {
       return n.authenticated.size
     },

@@ -10,6 +10,7 @@ import { trimKey } from '../rules/dialback-key.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { IncomingParts } from './parts.ts'
 import { addressGroup, takeAll } from './quota.ts'
+import type { RefusedKeys } from './refused-keys.ts'
 import type { StepFacts } from './trace.ts'
 
 const LONGEST_KEY = 255
@@ -32,6 +33,7 @@ export interface KeyStream {
   readonly signal: AbortSignal
   /** Pairs whose keys are being verified, by `pairKey`. */
   readonly pending: Set<string>
+  readonly refusedKeys: RefusedKeys
   /** How many pairs are authenticated on it, in whichever direction. */
   readonly pairs: number
   /** Whether nothing can be said on it any more. */
@@ -103,6 +105,7 @@ function refusalAtOnce({ pair, key }: ReceivedKey, on: KeyStream): FederationErr
   if (on.pairs + on.pending.size >= limits.pairsPerStream) return limit('too many pairs on one stream')
   if (!hosted.has(pair.target)) return denied('item-not-found', `${pair.target} is not served here`)
   if (hosted.has(pair.sender)) return denied('not-authorized', `${pair.sender} is served here`)
+  if (on.refusedKeys.tooMany) return limit('too many keys were refused')
   if (key === '' || key.length > LONGEST_KEY) return denied('not-acceptable', 'the key is empty or too long')
   return undefined
 }
@@ -120,6 +123,7 @@ async function decide(received: ReceivedKey, on: KeyStream): Promise<void> {
   const proved = await proveNow(received, on)
   if (on.isOver()) return
   const refused = FederationError.is(proved) ? proved : on.parts.isLeaving() ? leaving() : await on.accept(proved)
+  if (refused !== undefined) on.refusedKeys.add()
   if (on.isOver()) return
   if (refused === undefined) on.write(dialbackAnswerXml(received.reply, 'valid'))
   else refuse(refused, received, on)

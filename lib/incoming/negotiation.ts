@@ -14,6 +14,7 @@ import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
 import { Farewell } from './farewell.ts'
 import type { IncomingParts } from './parts.ts'
+import { RefusedKeys } from './refused-keys.ts'
 import { outcomeOf, Trace } from './trace.ts'
 import type { StepFacts } from './trace.ts'
 
@@ -36,6 +37,7 @@ export class IncomingNegotiation {
   readonly authenticated: AuthenticatedPairs
   /** Pairs whose keys are being verified, by `pairKey`; none outlives the header that it came under. */
   readonly pending = new Set<string>()
+  readonly refusedKeys: RefusedKeys
   #header = new AbortController()
   peer: Peer
   saslFailures = 0
@@ -61,6 +63,7 @@ export class IncomingNegotiation {
     this.parts = parts
     this.server = server
     this.arrival = arrival
+    this.refusedKeys = new RefusedKeys(server.clock, server.limits.pairsPerStream)
     this.#farewell = new Farewell(this)
     this.peer = this.#stranger()
     this.trace = new Trace({ id: this.id, clock: server.clock, observer: server.observer, peer: () => this.peer })

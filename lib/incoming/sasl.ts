@@ -1,5 +1,5 @@
 import { saslFailureXml, saslXml } from '../auth/sasl-receiving.ts'
-import type { SaslReceiver, SaslResult } from '../auth/sasl-receiving.ts'
+import type { ReceivingMechanism, SaslReceiver, SaslResult } from '../auth/sasl-receiving.ts'
 import { FederationError } from '../errors.ts'
 import type { SaslCondition } from '../rules/sasl.ts'
 import type { ElementFrame } from '../xml/framer.ts'
@@ -13,8 +13,9 @@ const MOST_FAILURES = 3
 /** One SASL element inside TLS, and what it leads to: after success the stream begins anew (RFC 6120 §6.4.6). */
 export function receiveSasl(frame: ElementFrame, open: OpenStream, n: IncomingNegotiation): Stage | undefined {
   if (n.parts.isLeaving()) throw n.fail('S2S_STOPPED')
-  const { step, mechanism } = respond(frame, open.sasl)
-  const proof = mechanism?.proof === 'sasl-plain' ? 'sasl-plain' : 'sasl-external'
+  const { step, mechanism, discarded } = respond(frame, open.sasl)
+  if (discarded !== undefined) countFailure(stepOf(discarded), { condition: 'aborted' }, n)
+  const proof = stepOf(mechanism)
   if (step.kind === 'success') {
     open.stream.restart()
     open.stream.write(saslXml(step))
@@ -25,6 +26,10 @@ export function receiveSasl(frame: ElementFrame, open: OpenStream, n: IncomingNe
   if (step.kind === 'failure')
     countFailure(proof, { condition: step.condition, ...(step.text === undefined ? {} : { text: step.text }) }, n)
   return undefined
+}
+
+function stepOf(mechanism: ReceivingMechanism | undefined): 'sasl-external' | 'sasl-plain' {
+  return mechanism?.proof === 'sasl-plain' ? 'sasl-plain' : 'sasl-external'
 }
 
 /** SASL where it is not to be had: in clear. */

@@ -5,6 +5,7 @@ import { FederationError } from '../errors.ts'
 import { denied } from '../incoming/keys.ts'
 import type { KeyStream } from '../incoming/keys.ts'
 import type { IncomingParts } from '../incoming/parts.ts'
+import { RefusedKeys } from '../incoming/refused-keys.ts'
 import { outcomeOf } from '../incoming/trace.ts'
 import type { StepFacts } from '../incoming/trace.ts'
 import type { DomainPair } from '../model/domain.ts'
@@ -26,6 +27,7 @@ const BEFORE_ALL = -1
 export class KeysBack implements KeyStream {
   readonly encrypted = true
   readonly pending = new Set<string>()
+  readonly refusedKeys: RefusedKeys
   readonly signal: AbortSignal
   readonly #options: ReverseFlowOptions
   readonly #flow: ReverseFlow
@@ -35,6 +37,8 @@ export class KeysBack implements KeyStream {
     this.#options = options
     this.#flow = flow
     this.signal = signal
+    const { clock, limits } = options.parts.server
+    this.refusedKeys = new RefusedKeys(clock, limits.pairsPerStream)
   }
 
   get parts(): IncomingParts {

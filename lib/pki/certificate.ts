@@ -21,6 +21,7 @@ export class Certificate {
   /** Names as map keys: what names the issuer of one is the subject of the other. */
   readonly subjectKey: string
   readonly issuerKey: string
+  readonly notBefore: number | undefined
   readonly notAfter: number | undefined
   readonly #envelope: Envelope
   #x509: X509Certificate | undefined
@@ -35,6 +36,7 @@ export class Certificate {
     this.issuer = this.#envelope.issuer
     this.subjectKey = JSON.stringify(this.subject.rdns)
     this.issuerKey = JSON.stringify(this.issuer.rdns)
+    this.notBefore = this.#envelope.notBefore
     this.notAfter = this.#envelope.notAfter
   }
 
@@ -52,7 +54,7 @@ export class Certificate {
   }
 
   isInTime(now: number): boolean {
-    const { notBefore, notAfter } = this.#envelope
+    const { notBefore, notAfter } = this
     return notBefore !== undefined && notAfter !== undefined && notBefore <= now && now < notAfter
   }
 

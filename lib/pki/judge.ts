@@ -10,9 +10,9 @@ import { readPatterns } from '../rules/domain-patterns.ts'
 import type { DomainPatterns } from '../rules/domain-patterns.ts'
 import { judgeCertificate } from '../rules/judge.ts'
 import { Anchors, bundledRoots, readPems, systemRoots } from './anchors.ts'
+import { KeptPaths } from './kept-paths.ts'
 import { considered, findPath } from './path.ts'
-
-const MOST_PATHS_KEPT = 128
+import type { FoundPath } from './path.ts'
 
 interface Scope {
   readonly patterns: DomainPatterns
@@ -22,13 +22,13 @@ interface Scope {
 
 /**
  * Judges what peers present, and our own certificates alike: the one judge for both directions, both TLS roles and a clock that
- * the caller holds. Paths are kept (bounded, by what was presented and who is trusted for the name); dates, names and use are
- * judged afresh each time.
+ * the caller holds. Paths are kept (bounded, by what was presented and who is trusted for the name), for as long as the dates of nothing
+ * presented could lead elsewhere; dates, names, use and pins are judged afresh each time.
  */
 export class Judge {
   #default: () => Anchors = lazy(() => new Anchors(bundledRoots()))
   #scopes: readonly Scope[] = []
-  readonly #paths = new Map<string, ChainFacts>()
+  #paths = new KeptPaths()
 
   /** @throws FederationError `S2S_CONFIG` for trust that cannot be used */
   constructor(trust: Trust = {}) {
@@ -48,7 +48,7 @@ export class Judge {
     }))
     this.#default = defaultAnchors(trust)
     this.#scopes = scopes
-    this.#paths.clear()
+    this.#paths = new KeptPaths()
   }
 
   /**
@@ -61,7 +61,7 @@ export class Judge {
   judge(chain: readonly Buffer[], identity: Domain, now: number, pins: readonly Pin[] | undefined): CertificateVerdict {
     if (chain.length === 0) return MISSING_CERTIFICATE
     try {
-      return judgeCertificate(this.#pathOf(considered(chain), identity, now), identity, now, pins)
+      return judgeCertificate(this.#pathOf(chain, identity, now), identity, now, pins)
     } catch (error) {
       const detail = `the certificate cannot be judged: ${FederationError.from(error).message}`
       return { ...MISSING_CERTIFICATE, problems: [{ kind: 'constraint', detail }] }
@@ -71,19 +71,13 @@ export class Judge {
   #pathOf(chain: readonly Buffer[], identity: Domain, now: number): ChainFacts {
     const matching = [...this.#scopes.entries()].filter(([, scope]) => scope.patterns.matches(identity))
     const only = matching.some(([, scope]) => scope.only)
-    const key = `${only ? 'only' : 'also'} ${matching.map(([at]) => at).join()} ${digestOf(chain)}`
-    const kept = this.#paths.get(key)
-    if (kept !== undefined) return kept
-    const anchors = [...matching.map(([, scope]) => scope.anchors), ...(only ? [] : [this.#default()])]
-    const { facts, timeless } = findPath(chain, anchors, now)
-    if (timeless) this.#keep(key, facts)
-    return facts
-  }
-
-  #keep(key: string, facts: ChainFacts): void {
-    const [oldest] = this.#paths.keys()
-    if (this.#paths.size >= MOST_PATHS_KEPT && oldest !== undefined) this.#paths.delete(oldest)
-    this.#paths.set(key, facts)
+    const trusted = `${only ? 'only' : 'also'} ${matching.map(([at]) => at).join()}`
+    const looked = considered(chain)
+    const find = (): FoundPath => {
+      const anchors = [...matching.map(([, scope]) => scope.anchors), ...(only ? [] : [this.#default()])]
+      return findPath(looked, anchors, now)
+    }
+    return this.#paths.of(chain, trusted, now, () => digestOf(looked), find)
   }
 }
 

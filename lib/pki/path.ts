@@ -11,11 +11,14 @@ const MOST_PRESENTED_BYTES = 262_144
 const MOST_LOOKS = 64
 const MOST_TLVS = 384
 
-/** A path, and whether `now` had a say in it: then it is not to be kept. */
+/** A path, and when the same certificates make the same one: from `from` on, and before `until`. Milliseconds since the epoch. */
 export interface FoundPath {
   readonly facts: ChainFacts
-  readonly timeless: boolean
+  readonly from: number
+  readonly until: number
 }
+
+const ALWAYS = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY }
 
 /**
  * Finds the one linear path from the leaf towards an anchor, without ever trying a second: the issuer is taken by name and key
@@ -32,14 +35,14 @@ export function findPath(chain: readonly Buffer[], anchors: readonly Anchors[], 
   } catch (error) {
     const fingerprint256 = createHash('sha256').update(first).digest('hex')
     const defects = [`the certificate: ${reasonOf(error)}`]
-    return { facts: { fingerprint256, spki256: undefined, path: [], end: 'no-issuer', defects }, timeless: true }
+    return { facts: { fingerprint256, spki256: undefined, path: [], end: 'no-issuer', defects }, ...ALWAYS }
   }
   const search = new Search(anchors, readable(others), now)
   const end = search.climb(leaf)
   const budget = { left: MOST_TLVS }
   const path = search.path.map(one => one.facts(budget))
   const defects = [...search.defects, ...unfitIssuers(path, search.unfit)]
-  return { facts: { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects }, timeless: search.timeless }
+  return { facts: { fingerprint256: leaf.fingerprint256, spki256: leaf.spki256, path, end, defects }, ...search.period }
 }
 
 /** Why an issuer does not fit, where neither its key usage nor the encoding of either says it already: the key identifiers. */
@@ -57,7 +60,7 @@ class Search {
   /** Places in the path of issuers that signed, but that node:crypto takes for none. */
   readonly unfit = new Set<number>()
   readonly defects: string[] = []
-  timeless = true
+  period = ALWAYS
   readonly #anchors: readonly Anchors[]
   readonly #presented: readonly Certificate[]
   readonly #now: number
@@ -96,9 +99,18 @@ class Search {
 
   /** Who presents several that fit has to begin with the right one: OpenSSL tries no second, and what it refuses is not accepted here. */
   #preferred(fitting: readonly Certificate[]): Certificate[] {
-    if (fitting.length > 1) this.timeless = false
+    if (fitting.length > 1) for (const each of fitting) this.#chosenWithin(each)
     const one = fitting.find(each => each.isInTime(this.#now)) ?? fitting[0]
     return one === undefined ? [] : [one]
+  }
+
+  /** Which one goes first may be another when a certificate that had a say begins to be valid, or ceases to. */
+  #chosenWithin({ notBefore, notAfter }: Certificate): void {
+    for (const date of [notBefore, notAfter]) {
+      if (date === undefined) continue
+      const { from, until } = this.period
+      this.period = date <= this.#now ? { from: Math.max(from, date), until } : { from, until: Math.min(until, date) }
+    }
   }
 
   /** One that signed although its key usage or identifiers speak against it makes a better verdict than "no issuer". */

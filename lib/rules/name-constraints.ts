@@ -12,9 +12,21 @@ const NONE: NameConstraints = { permitted: [], excluded: [] }
  * (RFC 5280 §6.1.3, §4.2.1.10). The host in an SRVName or XmppAddr is held to the constraints on DNS names: a CA for one domain's
  * hosts must not name another domain's XMPP server. Fails closed: a form of constraint that is not understood is a violation.
  */
-export function nameConstraintViolations(
-  path: readonly CertificateFacts[]
-): { readonly issuer: CertificateFacts; readonly violation: string }[] {
+export function nameConstraintViolations(path: readonly CertificateFacts[]): readonly Violation[] {
+  // A path is judged again and again, for other names and at other times, which have no say here.
+  const known = FOUND.get(path) ?? findViolations(path)
+  FOUND.set(path, known)
+  return known
+}
+
+interface Violation {
+  readonly issuer: CertificateFacts
+  readonly violation: string
+}
+
+const FOUND = new WeakMap<readonly CertificateFacts[], readonly Violation[]>()
+
+function findViolations(path: readonly CertificateFacts[]): readonly Violation[] {
   if (path.every(one => one.nameConstraints === undefined)) return []
   // Certificates that a CA gave itself for a new key are exempt, the leaf never.
   const exempt = (one: CertificateFacts, at: number): boolean => at > 0 && one.selfIssued

@@ -1244,5 +1244,53 @@ export const mutations: readonly Mutation[] = [
     find: 'size > LARGEST || ',
     replace: '',
     specs: ['spec/links/own-answers.spec.ts']
+  },
+  {
+    rule: 'who is not trusted any more makes no path',
+    id: 'RFC6120-13.7.2-b',
+    file: 'lib/pki/judge.ts',
+    find: '    this.#paths = new KeptPaths()\n',
+    replace: '',
+    specs: ['spec/pki/judge.spec.ts']
+  },
+  {
+    rule: 'a path that was found counts only while the same dates hold',
+    id: 'RFC6120-13.7.2-b',
+    file: 'lib/pki/kept-paths.ts',
+    find: 'return from <= now && now < until',
+    replace: 'return from < until || now > 0',
+    specs: ['spec/pki/judge.spec.ts']
+  },
+  {
+    rule: 'a stream has the path of its certificate found once',
+    id: 'SEC-PARSE-b',
+    file: 'lib/pki/kept-paths.ts',
+    find: 'if (own !== undefined && holds(own, now)) return own.facts',
+    replace: '',
+    specs: ['spec/pki/judge.spec.ts']
+  },
+  {
+    rule: 'what is trusted for one name is not trusted for another',
+    id: 'RFC6120-13.7.2-b',
+    file: 'lib/pki/judge.ts',
+    find: '${matching.map(([at]) => at).join()}',
+    replace: '',
+    specs: ['spec/pki/judge.spec.ts']
+  },
+  {
+    rule: 'an exchange that is not brought to its end is a failure',
+    id: 'RFC6120-6.4.5-a',
+    file: 'lib/incoming/sasl.ts',
+    find: 'if (discarded !== undefined) ',
+    replace: 'if (false as boolean && discarded !== undefined) ',
+    specs: ['spec/incoming/sasl.spec.ts']
+  },
+  {
+    rule: 'a bounded number of keys is refused in a minute',
+    id: 'ENG-DB-a',
+    file: 'lib/incoming/keys.ts',
+    find: 'if (on.refusedKeys.tooMany) ',
+    replace: 'if (false as boolean) ',
+    specs: ['spec/incoming/dialback.spec.ts']
   }
 ]

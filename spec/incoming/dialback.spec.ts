@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import { domain } from '../../lib/model/domain.ts'
+import type { Policy } from '../../lib/model/policy.ts'
 import { allowOnly, block } from '../../lib/policy/guards.ts'
 import { forDomains, layer } from '../../lib/policy/layer.ts'
 import { policies } from '../../lib/policy/presets.ts'
@@ -444,6 +445,25 @@ describe('incoming/dialback, limits', () => {
     assert.match(await caller.say(key('K', 'b.example')), /type='valid'/)
     assert.equal(await caller.say(key('K', 'c.example')), refusal('resource-constraint', 'montague.example', 'c.example'))
     assert.equal([...scene.links][0]?.pairs.length, 2)
+  })
+
+  it('[ENG-DB-a] asks about no more keys in a minute than a stream may have pairs, once it has refused as many', async () => {
+    const asked: string[] = []
+    const few: Policy = {
+      admit: ({ remote }) => {
+        asked.push(remote ?? '')
+        return { answer: remote === 'capulet.example' ? 'admit' : 'refuse', because: 'few are let in' }
+      }
+    }
+    const { scene, caller } = await byExternal({ limits: { pairsPerStream: 8 }, policy: layer(few, policies.ladder()) })
+    for (let minute = 1; minute <= 2; minute += 1) {
+      asked.length = 0
+      for (let index = 0; index < 50; index += 1) assert.match(await caller.say(key('K', `d${index}.example`)), /type='error'/)
+      assert.equal(asked.length, 8)
+      assert.match(await caller.say(key('K', 'd8.example')), /<resource-constraint /)
+      await scene.clock.advance(60_000)
+    }
+    assert.equal(await caller.say(key()), VALID, 'what is authenticated stays so')
   })
 
   it('bounds the trace, however many keys are refused', async () => {

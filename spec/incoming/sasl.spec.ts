@@ -99,6 +99,17 @@ describe('incoming/SASL', () => {
     assert.equal(scene.reports[0]?.error?.code, 'S2S_SASL_REFUSED')
   })
 
+  it('[RFC6120-6.4.5-a] counts an exchange that another auth puts an end to as a failure', async () => {
+    const { scene, caller } = await insideTls()
+    const heard = await caller.say(auth('').repeat(50))
+    assert.equal(heard.split('<challenge').length - 1, 3)
+    assert.equal(errorIn(heard), 'policy-violation')
+    assert.equal(scene.trace('sasl-external').length, 3)
+    const other = await insideTls()
+    await other.caller.say(auth('') + auth(''))
+    assert.equal(await other.caller.say(`<response ${SASL}>${CAPULET}</response>`), SUCCESS, 'two are not too many')
+  })
+
   it('[RFC6120-6.5.4-a] answers auth in clear with encryption-required, a few times', async () => {
     for (const policy of [policies.ladder(), policies.encrypted()]) {
       const caller = await (await createScene({ policy })).call()

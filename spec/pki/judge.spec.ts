@@ -16,6 +16,27 @@ const ours = new Judge({ default: [root.pem] })
 
 const ders = (...chain: Issued[]): Buffer[] => chain.map(one => one.der)
 
+/** How many signatures node:crypto checks meanwhile. */
+function signaturesChecked(run: () => void): number {
+  const { prototype } = X509Certificate
+  const verify = Object.getOwnPropertyDescriptor(prototype, 'verify')
+  assert.ok(verify !== undefined)
+  let checks = 0
+  const original: unknown = verify.value
+  assert.ok(typeof original === 'function')
+  const counting = function (this: X509Certificate, ...args: unknown[]): unknown {
+    checks += 1
+    return Reflect.apply(original, this, args)
+  }
+  Object.defineProperty(prototype, 'verify', { ...verify, value: counting })
+  try {
+    run()
+  } finally {
+    Object.defineProperty(prototype, 'verify', verify)
+  }
+  return checks
+}
+
 describe('the judge', () => {
   describe('of certificate states', () => {
     const authority = createAuthority({ now: NOW })
@@ -152,6 +173,82 @@ describe('the judge', () => {
     const second = ca('Turning', root, { keys: first.keys, notBefore: NOW + HOUR / 2 })
     const chain = ders(leaf(first), first, second)
     for (const now of [NOW, NOW + HOUR / 2, NOW + HOUR, NOW + 2 * HOUR, NOW]) assert.ok(ours.judge(chain, PEER, now, undefined).valid)
+  })
+
+  describe('of certificates that leave a choice of issuers', () => {
+    const first = ca('Crowded', root, { notAfter: NOW + HOUR, keyIdentifiers: false })
+    const second = ca('Crowded', root, { keys: first.keys, notBefore: NOW + HOUR / 2, keyIdentifiers: false })
+    const chain = ders(leaf(first, { keyIdentifiers: false }), first, second)
+
+    it('[SEC-PARSE-b] finds the path once for a stream, whatever names it is asked for and however many chains come in between', () => {
+      const judge = new Judge({ default: [root.pem] })
+      assert.ok(judge.judge(chain, PEER, NOW, undefined).valid)
+      assert.equal(
+        signaturesChecked(() => {
+          for (let at = 0; at < 200; at++) {
+            judge.judge([Buffer.from(`rubbish ${at}`)], PEER, NOW, undefined)
+            judge.judge(chain, domain(`x${at}.example`), NOW + at, at % 2 === 0 ? [] : undefined)
+          }
+        }),
+        0
+      )
+    })
+
+    it('finds the path once for all streams on which the same is presented', () => {
+      const judge = new Judge({ default: [root.pem] })
+      assert.ok(judge.judge(chain, PEER, NOW, undefined).valid)
+      assert.equal(
+        signaturesChecked(() => assert.ok(judge.judge([...chain], PEER, NOW, undefined).valid)),
+        0
+      )
+    })
+
+    it('finds it anew when the dates of one of them begin or end, and not before', () => {
+      const judge = new Judge({ default: [root.pem] })
+      const isFoundAt = (now: number): boolean => {
+        let valid = false
+        const checks = signaturesChecked(() => (valid = judge.judge(chain, PEER, now, undefined).valid))
+        assert.ok(valid)
+        return checks > 0
+      }
+      const [begins, ends] = [second, first].map(one => new X509Certificate(one.der))
+      const turns = [Date.parse(begins?.validFrom ?? ''), Date.parse(ends?.validTo ?? '')]
+      assert.ok(isFoundAt(NOW))
+      for (const turn of turns) {
+        assert.ok(!isFoundAt(turn - 1))
+        assert.ok(isFoundAt(turn))
+        assert.ok(!isFoundAt(turn + 1))
+      }
+      assert.ok(isFoundAt(NOW), 'a clock that goes back')
+    })
+
+    it('[RFC6120-13.7.2-b] finds it anew when others are trusted', () => {
+      const judge = new Judge({ default: [root.pem] })
+      assert.ok(judge.judge(chain, PEER, NOW, undefined).valid)
+      judge.reload({ default: [ca('Stranger').pem] })
+      assert.deepEqual(kinds(judge.judge(chain, PEER, NOW, undefined)), ['broken-chain'])
+      judge.reload({ default: [root.pem] })
+      assert.ok(judge.judge(chain, PEER, NOW, undefined).valid)
+    })
+
+    it('keeps what is trusted for one name apart from what is trusted for another', () => {
+      const judge = new Judge({ default: [ca('Stranger').pem], forDomains: [{ patterns: [PEER], ca: [root.pem] }] })
+      const also = leaf(first, { keyIdentifiers: false, ...named({ dns: PEER }, { dns: 'other.example' }) })
+      const both = ders(also, first, second)
+      for (let round = 0; round < 2; round++) {
+        assert.ok(judge.judge(both, PEER, NOW, undefined).valid)
+        assert.deepEqual(kinds(judge.judge(both, domain('other.example'), NOW, undefined)), ['broken-chain'])
+      }
+    })
+
+    it('gives a verdict with pins and one without from the same path', () => {
+      const judge = new Judge({ default: [root.pem] })
+      for (let round = 0; round < 2; round++) {
+        assert.equal(judge.judge(chain, PEER, NOW, undefined).proof, 'pkix')
+        assert.equal(judge.judge(chain, PEER, NOW, []).proof, 'none')
+        assert.equal(judge.judge(chain, PEER, NOW, [{ leaf256: judge.judge(chain, PEER, NOW, []).fingerprint256 ?? '' }]).proof, 'pin')
+      }
+    })
   })
 
   it('judges the name afresh on a path that it has kept', () => {
