@@ -203,7 +203,7 @@ describe('the judge', () => {
       )
     })
 
-    it('finds it anew when the dates of one of them begin or end, and not before', () => {
+    it('[RFC6120-13.7.2-b] finds it anew when the dates of one of them begin or end, and not before', () => {
       const judge = new Judge({ default: [root.pem] })
       const isFoundAt = (now: number): boolean => {
         let valid = false
@@ -231,7 +231,7 @@ describe('the judge', () => {
       assert.ok(judge.judge(chain, PEER, NOW, undefined).valid)
     })
 
-    it('keeps what is trusted for one name apart from what is trusted for another', () => {
+    it('[RFC6120-13.7.2-b] keeps what is trusted for one name apart from what is trusted for another', () => {
       const judge = new Judge({ default: [ca('Stranger').pem], forDomains: [{ patterns: [PEER], ca: [root.pem] }] })
       const also = leaf(first, { keyIdentifiers: false, ...named({ dns: PEER }, { dns: 'other.example' }) })
       const both = ders(also, first, second)
