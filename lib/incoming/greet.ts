@@ -63,7 +63,7 @@ async function introduce(stage: Stage, header: StreamHeader, n: IncomingNegotiat
 
 async function inClear(questions: Questions, local: Domain, n: IncomingNegotiation) {
   const tls = questions.tls()
-  const haveCertificate = (await n.contextOf(local)) !== undefined
+  const haveCertificate = (await n.parts.contexts.of(local)) !== undefined
   const offer = offerInClear({ tls, haveCertificate, proofs: questions.proofs(false, undefined) })
   const isTlsRequired = tls === 'required' || offer.starttls === 'required'
   const acceptsTls = acceptsStartTls({ tls, haveCertificate })

@@ -5,7 +5,7 @@ import { FederationError } from '../errors.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import { domain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
-import type { Timer, TlsContext } from '../model/plugs.ts'
+import type { Timer } from '../model/plugs.ts'
 import type { OwnState, Peer, Step } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
@@ -130,19 +130,6 @@ export class IncomingNegotiation {
       ...(address === undefined ? {} : { address }),
       purpose: 'stanzas',
       ...(await this.#own(local))
-    }
-  }
-
-  /** What we have to show for a hosted domain; unusable credentials are as good as none, and a warning. */
-  async contextOf(local: Domain): Promise<TlsContext | undefined> {
-    try {
-      return await this.server.hosted.context(local)
-    } catch (thrown) {
-      const error = FederationError.from(thrown)
-      // Whoever has a certificate, and cannot have it at the moment, is not to go on in clear.
-      if (error.temporary) throw error
-      this.server.observer.warn(error)
-      return undefined
     }
   }
 
@@ -298,6 +285,6 @@ export class IncomingNegotiation {
   }
 
   async #own(local: Domain): Promise<OwnState> {
-    return (await this.contextOf(local)) === undefined ? { ours: 'missing' } : await this.server.ourCertificate(local)
+    return (await this.parts.contexts.of(local)) === undefined ? { ours: 'missing' } : await this.server.ourCertificate(local)
   }
 }

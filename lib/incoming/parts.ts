@@ -5,6 +5,7 @@ import type { OnStanza } from '../streams/handler.ts'
 import type { PairOrder } from '../streams/pair-order.ts'
 import type { ReversedCarriers } from '../streams/reversed-carriers.ts'
 import type { LiveLink } from '../streams/standing.ts'
+import type { OwnContexts } from './own-contexts.ts'
 import type { Quota } from './quota.ts'
 import type { ResumableStreams } from './resumable.ts'
 
@@ -17,6 +18,7 @@ export interface IncomingParts {
   readonly order: PairOrder<Delivery>
   /** Every live link, both directions. */
   readonly links: Set<LiveLink>
+  readonly contexts: OwnContexts
   /** The engine is being stopped: nobody is authenticated any more, and what is there goes on for a while. */
   isLeaving(): boolean
   /** Managed streams that live or were lost, over all connections. */

@@ -12,6 +12,7 @@ import { negotiateIncoming } from './negotiate.ts'
 import { IncomingNegotiation } from './negotiation.ts'
 import type { Arrival } from './negotiation.ts'
 import type { IncomingParts } from './parts.ts'
+import { OwnContexts } from './own-contexts.ts'
 import { Quota, addressGroup, takeAll } from './quota.ts'
 import { ResumableStreams } from './resumable.ts'
 
@@ -54,7 +55,8 @@ export class Reception {
     this.#unauthenticated = new Quota(unauthenticatedPerAddress)
     const verifications = { perAddress: new Quota(verificationsPerAddress), perSender: new Quota(verificationsPerSender) }
     const resumable = new ResumableStreams(options.server)
-    this.parts = { ...options, order: new PairOrder(), verifications, resumable, isLeaving: () => this.#isLeaving }
+    const contexts = new OwnContexts(options.server)
+    this.parts = { ...options, order: new PairOrder(), verifications, resumable, contexts, isLeaving: () => this.#isLeaving }
   }
 
   /** Streams that are open, authenticated or not. */

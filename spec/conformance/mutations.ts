@@ -17,6 +17,14 @@ export const mutations: readonly Mutation[] = [
     replace: '.length > 0'
   },
   {
+    rule: 'no stranger has a key store asked again and again',
+    id: 'ENG-DB-a',
+    file: 'lib/incoming/own-contexts.ts',
+    find: 'REMEMBERED = 5_000',
+    replace: 'REMEMBERED = 0',
+    specs: ['spec/incoming/dialback.spec.ts']
+  },
+  {
     rule: 'keys are answered for before authentication',
     id: 'XEP0220-2.2.2-a',
     file: 'lib/rules/permitted.ts',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { FederationError } from '../../lib/errors.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import { domain } from '../../lib/model/domain.ts'
+import type { Credentials, KeyStore } from '../../lib/model/plugs.ts'
 import type { Policy } from '../../lib/model/policy.ts'
 import { allowOnly, block } from '../../lib/policy/guards.ts'
 import { forDomains, layer } from '../../lib/policy/layer.ts'
@@ -477,6 +478,39 @@ describe('incoming/dialback, limits', () => {
     }
     await caller.hear()
     assert.ok(([...scene.links][0]?.report.trace.length ?? Infinity) <= 500)
+  })
+})
+
+describe('incoming/dialback, for a domain whose credentials are of no use', () => {
+  const storeOf = (credentialsFor: () => Promise<Credentials>): { asked: () => number; domains: KeyStore } => {
+    let asked = 0
+    const counting = (): Promise<Credentials> => {
+      asked += 1
+      return credentialsFor()
+    }
+    return { asked: () => asked, domains: { domains: ['montague.example'], credentialsFor: counting } }
+  }
+
+  it('[ENG-DB-a] asks the key store once in a while and warns once, however many keys a stranger sends', async () => {
+    const { asked, domains } = storeOf(() => Promise.resolve({ key: 'rubbish', cert: 'rubbish' }))
+    const { scene, caller } = await inClear({ domains, authority: { answer: 'error', verifiedOver: 'clear' } })
+    for (let index = 0; index < 50; index += 1) await caller.say(key('K', `d${index}.example`))
+    assert.equal(scene.asked.length, 50)
+    assert.deepEqual([asked(), scene.warnings.length], [1, 1])
+    await scene.clock.advance(5_000)
+    await caller.say(key('K', 'later.example') + key('K', 'even-later.example'))
+    assert.deepEqual([asked(), scene.warnings.length], [2, 2])
+  })
+
+  it('asks a key store that fails once in a while, however many streams strangers open', async () => {
+    const { asked, domains } = storeOf(() => Promise.reject(new Error('the vault is sealed')))
+    const scene = await createScene({ domains })
+    for (let index = 0; index < 20; index += 1) await (await scene.call()).say(header())
+    assert.equal(asked(), 1)
+    assert.deepEqual([...new Set(scene.reports.map(report => report.error?.code))], ['S2S_KEY_STORE'])
+    await scene.clock.advance(5_000)
+    await (await scene.call()).say(header())
+    assert.equal(asked(), 2)
   })
 })
 
