@@ -237,7 +237,7 @@ describe('resumption of what was sent back on a stream that went both ways', () 
     assert.equal(world.network.opened, 1)
   })
 
-  it('calls a peer that breaks off again and again eight times in a row, and then no more than once in ten seconds', async () => {
+  it('[ENG-Q-a] calls a peer that breaks off again and again eight times in a row, and then no more than once in ten seconds', async () => {
     await linked()
     const breakOff = async (): Promise<number> => {
       await begun()
