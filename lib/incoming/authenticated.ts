@@ -125,6 +125,11 @@ export class AuthenticatedPairs {
     this.#lifetime?.look()
   }
 
+  /** A stanza is being written: the peer has so long to take it. */
+  wrote(): void {
+    this.#lifetime?.wrote()
+  }
+
   /** Hands a stanza over. */
   deliver(stanza: Stanza, pair: PairStatus, size: number): Promise<void> | undefined {
     return this.#link === undefined ? undefined : this.#delivery.deliver(stanza, { link: this.#link, pair }, size)

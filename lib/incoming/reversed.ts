@@ -195,6 +195,7 @@ export class ReversedPairs {
       send: (consignment: Consignment, ended: Ended) => {
         this.lastSent = n.server.clock.now()
         acknowledgements.send(consignment, ended)
+        n.authenticated.wrote()
       }
     }
   }

@@ -1300,5 +1300,13 @@ export const mutations: readonly Mutation[] = [
     find: 'if (on.refusedKeys.tooMany) ',
     replace: 'if (false as boolean) ',
     specs: ['spec/incoming/dialback.spec.ts']
+  },
+  {
+    rule: 'a peer that takes nothing of what is sent back is given up',
+    id: 'XEP0205-c',
+    file: 'lib/incoming/reversed.ts',
+    find: '        n.authenticated.wrote()',
+    replace: '',
+    specs: ['spec/incoming/bidi.spec.ts']
   }
 ]

@@ -246,6 +246,27 @@ describe('incoming/bidi', () => {
     assert.equal(scene.links.size, 1, 'what has come is still being handled')
   })
 
+  for (const waits of [true, false])
+    it(`[XEP0205-c] is ended in its time when a peer takes nothing of what is sent back, ${waits ? 'while more waits' : 'and nothing more waits'}`, async () => {
+      const { scene, caller } = await linked(BIDI, { timeouts: { write: 20_000 } })
+      await scene.clock.advance(100_000)
+      caller.deafen()
+      const carrier = carrierOf(scene)
+      const large = 'x'.repeat(60_000)
+      const all: Map<string, Fate>[] = []
+      while (!carrier.full) {
+        all.push(send(scene, large))
+        await scene.clock.settle()
+      }
+      if (waits) scene.server.background(carrier.drained())
+      await scene.clock.advance(19_000)
+      assert.ok(carrier.usable)
+      await scene.clock.advance(1_000)
+      assert.ok(!carrier.usable)
+      await scene.clock.advance(10_000)
+      assert.equal(FederationError.from(all.at(-1)?.get(large)).code, 'S2S_IN_DOUBT')
+    })
+
   it('waits for what it sent to be acknowledged before its closing tag, and takes what is acknowledged after it', async () => {
     const { scene, caller } = await linked(BIDI)
     await caller.say(ENABLE)
