@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { explain, policies, type CertificateState, type Policy, type Report } from '../../lib/index.ts'
 import { ENGINE, suiteLab, type Lab } from './lab.ts'
-import { KINDS, type Levels } from './server.ts'
+import { KINDS, type Levels, type ServerKind } from './server.ts'
 
 type Shown = Exclude<CertificateState, 'missing' | 'valid'>
 
@@ -14,12 +14,23 @@ const CLAUSES: Readonly<Partial<Record<Shown, string>>> = {
 }
 /** Milliseconds that we wait for Prosody, which says nothing when it cannot ask. */
 const CALL_BACK = 1_500
+/** Of ours as well, for ejabberd remembers for a while who has refused it. */
+const ABORTING = 'aborting.engine.test'
+/** How its log has a stream that ended without an error. */
+const ENDED: Readonly<Record<ServerKind, RegExp>> = {
+  prosody: /: stream closed$/,
+  ejabberd: /: Stream reset by peer; bouncing for \d+ seconds$/
+}
 const encryptOnly = policies.ladder({ invalidCertificate: 'encrypt-only' })
 
 for (const kind of KINDS)
   for (const [theirs, clause] of Object.entries(CLAUSES) as [Shown, string][])
     describe(`${kind}, which shows a certificate that is ${theirs}`, () => {
-      const lab = suiteLab(kind, { variant: 'default', credentials: authority => authority.issue(`${kind}.test`, { state: theirs }) })
+      const lab = suiteLab(kind, {
+        variant: 'default',
+        credentials: authority => authority.issue(`${kind}.test`, { state: theirs }),
+        domains: [ENGINE, ABORTING]
+      })
 
       it('is met where the policy accepts it to encrypt with: dialback over TLS both ways, and pings cross', async () => {
         const levels = await met(lab(), encryptOnly)
@@ -44,21 +55,19 @@ for (const kind of KINDS)
         }
       })
 
-      it('is refused when it comes to us, under the default policy; it is told so, and stays away', async () => {
-        const engine = await lab().engine()
-        try {
-          const ended = new Promise<Report>(resolve => {
-            engine.federation.on('negotiation-ended', ({ report }) => {
-              if (report.peer.direction === 'incoming') resolve(report)
-            })
-          })
-          assert.equal(await engine.pinged(), false)
-          const report = await ended
-          assert.equal(report.level, undefined)
-          assert.match(explain(report), new RegExp(`There is no link\\. The certificate of the peer is not accepted: ${clause}\\.`))
-        } finally {
-          await engine.stop()
-        }
+      it('is refused when it comes to us, under the default policy: the stream just ends, as its own log has it, and it stays away', async () => {
+        const { report, comings, said } = await comes(lab(), { ours: ENGINE, policy: policies.ladder() })
+        assert.equal(report.level, undefined)
+        assert.match(explain(report), new RegExp(`There is no link\\. The certificate of the peer is not accepted: ${clause}\\.`))
+        assert.equal(comings, 1, 'it may come in clear, and does not')
+        assert.match(said, ENDED[kind])
+      })
+
+      it('is refused when it comes to us, under a policy that aborts; its own log has our reason', async () => {
+        const { report, comings, said } = await comes(lab(), { ours: ABORTING, policy: policies.ladder({ invalidCertificate: 'abort' }) })
+        assert.deepEqual([report.level, report.error?.code, comings], [undefined, 'S2S_CERTIFICATE', 1])
+        assert.match(said, /\bnot-authorized\b/)
+        assert.match(said, new RegExp(`The certificate is not accepted: ${clause}`))
       })
     })
 
@@ -94,6 +103,25 @@ for (const kind of KINDS)
         assert.deepEqual((await met(lab(), encryptOnly)).ours, { outgoing: 'tls-dialback', incoming: 'tls-dialback' })
       })
     })
+
+/** The server's stream to us, which its ping asks for: what became of it here, how often it came, and what its own log says of the end. */
+async function comes(
+  lab: Lab,
+  { ours, policy }: { readonly ours: string; readonly policy: Policy }
+): Promise<{ readonly report: Report; readonly comings: number; readonly said: string }> {
+  const engine = await lab.engine({ policy, domains: { [ours]: lab.authority.issue(ours) } })
+  try {
+    const ended: Report[] = []
+    engine.federation.on('negotiation-ended', ({ report }) => {
+      if (report.peer.direction === 'incoming') ended.push(report)
+    })
+    assert.equal(await engine.pinged(), false)
+    const [said] = await lab.server.logged(new RegExp(`s2s (?:connection|stream) ${lab.theirs} ?-> ?${ours}(?:: | closed: ).*`))
+    return { report: ended[0] ?? assert.fail('it never came'), comings: ended.length, said }
+  } finally {
+    await engine.stop()
+  }
+}
 
 /** One meeting with pings in both directions; how both sides call where it ended. */
 async function met(lab: Lab, policy: Policy): Promise<{ readonly ours: Levels; readonly theirs: Levels }> {
