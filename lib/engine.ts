@@ -4,7 +4,7 @@ import type { Element } from 'ltx'
 import { createLocalServer } from './assemble.ts'
 import type { AssembledServer } from './assemble.ts'
 import { FederationError } from './errors.ts'
-import { unlessAborted } from './model/aborted.ts'
+import { assertNotAborted, unlessAborted } from './model/aborted.ts'
 import { domain } from './model/domain.ts'
 import type { DomainPair } from './model/domain.ts'
 import type { FederationEvents } from './model/events.ts'
@@ -97,7 +97,10 @@ export class Engine implements Federation {
   }
 
   start(): Promise<void> {
-    this.#starting ??= this.#begin()
+    this.#starting ??= this.#begin().catch((error: unknown) => {
+      this.#starting = undefined
+      throw error
+    })
     return this.#starting
   }
 
@@ -175,6 +178,7 @@ export class Engine implements Federation {
 
   async connect(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<Link> {
     checkCall(options, 'connect', { signal: isSignal })
+    assertNotAborted(options.signal)
     const { link } = await unlessAborted(this.#router.open(parsedPair(pair)), options.signal)
     return link
   }
@@ -182,6 +186,7 @@ export class Engine implements Federation {
   async ping(pair: DomainPair, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     this.#mustRun()
     checkCall(options, 'ping', { signal: isSignal })
+    assertNotAborted(options.signal)
     return await this.#pings.ping(checkedPair(parsedPair(pair), this.#server), options.signal)
   }
 

@@ -23,6 +23,7 @@ export interface ListeningAddress {
 export interface Federation {
   /**
    * Reads the credentials of every domain and begins to listen. Until then it can already send, but no server can dial back to it.
+   * Where it fails nothing listens, and it may be called again.
    *
    * @throws FederationError `S2S_CONFIG` for unusable credentials and for an address that cannot be listened on, `S2S_KEY_STORE` for
    * credentials that cannot be had

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { Element } from 'ltx'
 import { FederationError } from '../lib/errors.ts'
+import { createFederation } from '../lib/federation.ts'
 import type { TraceEntry } from '../lib/model/report.ts'
 import { replay } from '../lib/policy/replay.ts'
 import { policies } from '../lib/policy/presets.ts'
-import { createWorld, pairOf } from './world.ts'
+import { createWorld, pairOf, rejection } from './world.ts'
 import type { World } from './world.ts'
 
 const PAIR = pairOf('a.example', 'b.example')
@@ -75,6 +76,38 @@ describe('whatever moment an engine is called off at', () => {
     const refused: unknown = await a.accept(late).catch((error: unknown) => error)
     assert.ok(FederationError.is(refused) && refused.code === 'S2S_STOPPED')
     assert.ok(late.destroyed)
+  })
+
+  it('begins nothing for a caller whose signal is aborted already', async () => {
+    await world.engine('b.example')
+    const a = await world.engine('a.example')
+    let begun = 0
+    a.on('negotiation-started', () => (begun += 1))
+    const signal = AbortSignal.abort()
+    for (const call of [a.connect(PAIR, { signal }), a.ping(PAIR, { signal })]) assert.equal((await rejection(call)).code, 'S2S_ABORTED')
+    await world.clock.settle()
+    assert.deepEqual([begun, a.links().length, world.clock.pendingTimers], [0, 0, 0])
+    assert.equal((await world.run(a.connect(PAIR, { signal: new AbortController().signal }))).level, 'sasl-external')
+  })
+
+  it('may be started again when it could not be started', async () => {
+    const address = world.addressOf('a.example')
+    const taken = await world.network.transportFor(address).listen({ host: address, port: 5270 }, () => undefined)
+    const listen = [5269, 5270].map(port => ({ host: address, port }))
+    const a = createFederation({
+      domains: { 'a.example': undefined },
+      onStanza: () => undefined,
+      transport: world.network.transportFor(address),
+      clock: world.clock,
+      listen
+    })
+    const failures = await Promise.all([rejection(a.start()), rejection(a.start())])
+    assert.deepEqual(new Set(failures).size, 1)
+    assert.equal(world.network.listening.length, 1)
+    await taken.close()
+    await a.start()
+    assert.equal(a.addresses.length, 2)
+    await world.run(a.stop())
   })
 
   it('warns of no leak when many negotiations are under way at once', async () => {

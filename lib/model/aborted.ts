@@ -6,6 +6,11 @@ export function abortReason(signal: AbortSignal): FederationError {
   return FederationError.is(reason) ? reason : new FederationError('S2S_ABORTED', { cause: reason })
 }
 
+/** @throws FederationError the reason of a signal that is aborted already: nothing is begun for it */
+export function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortReason(signal)
+}
+
 /**
  * The result of work, or the reason of the abort, whichever is first. Work that loses ends unheard; `cancel` is called then, for
  * work that can be told.
