@@ -135,7 +135,8 @@ export class Route {
     this.#last.giveUp(error)
     this.#takeBack()
     this.#queue.clear(error)
-    this.#tellEmpty()
+    // Who is told of it may have sent anew already.
+    if (!this.#isWaiting) this.#tellEmpty()
   }
 
   /** The engine stops: fails what waits, and leaves no timer. */

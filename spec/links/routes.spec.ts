@@ -115,6 +115,25 @@ describe('the route of a pair', () => {
     peer.close()
   })
 
+  it('keeps the age of what is sent by whoever is told of a failure', async () => {
+    const refused = world.network.refuse('192.0.2.200')
+    const a = await world.engine('a.example', { policy: inClear, timeouts: { queue: 5000, connect: 60_000, negotiation: 60_000 } })
+    let again: Promise<FederationError> | undefined
+    a.on('stanza-bounced', () => {
+      if (again !== undefined) return
+      refused.lift()
+      world.network.blackHole('192.0.2.200')
+      a.retryNow('b.example')
+      again = rejection(a.send(message('2')))
+    })
+    assert.equal((await world.run(rejection(a.send(message('1'))))).code, 'S2S_CONNECT_FAILED')
+    const began = world.clock.now()
+    const error = await world.run(again ?? assert.fail('nobody was told'))
+    assert.equal(error.code, 'S2S_TIMEOUT')
+    assert.match(error.message, /5000 ms/)
+    assert.ok(world.clock.now() - began <= 5_001, `${world.clock.now() - began} ms`)
+  })
+
   it('waits its turn when as many negotiations are under way as may be', async () => {
     const a = await world.engine('a.example', { policy: inClear, limits: { negotiations: 1 } })
     world.network.zone.server('c.example', { addresses: ['192.0.2.200'] })
