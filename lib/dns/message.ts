@@ -1,5 +1,6 @@
 import { AUTHENTIC_DATA, decode, encode, RECURSION_DESIRED } from 'dns-packet'
 import type { Answer, DecodedPacket } from 'dns-packet'
+import { isAffordable } from './affordable.ts'
 import { sameName } from './question.ts'
 import type { Question } from './question.ts'
 
@@ -37,7 +38,7 @@ export type Received =
 export function readMessage(bytes: Buffer, id: number, asked: Question): Received {
   const isResponse = bytes.length >= HEADER_BYTES && bytes.readUInt16BE(0) === id && ((bytes[2] ?? 0) & 0x80) !== 0
   if (!isResponse) return { kind: 'stranger' }
-  const message = decoded(bytes)
+  const message = isAffordable(bytes) ? decoded(bytes) : undefined
   if (message === undefined) return { kind: 'garbled' }
   const [question, ...more] = message.questions ?? []
   // Servers that could not read a query need not repeat it.

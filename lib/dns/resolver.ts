@@ -27,6 +27,8 @@ export interface DnsResolverOptions {
 /** Milliseconds that each server has for one answer, per round. With one server that says nothing, a lookup fails after 8 s. */
 const ROUNDS = [1_500, 2_500, 4_000]
 const MOST_ALIASES = 8
+/** Of one answer: more is no service, but somebody who fills our memory. */
+const MOST_RECORDS = 64
 
 /**
  * A stub resolver: it asks recursive servers, over UDP and TCP, keeps answers for as long as they say (negative ones 60 to 300 s),
@@ -76,7 +78,7 @@ class AnswersOf<T> {
     const { said, secure } = await this.#lookups.look(question, signal)
     const answer: DnsAnswer<T> =
       said.kind === 'records'
-        ? { status: 'found', records: said.answers.flatMap(this.#read), ttl: said.ttl, secure }
+        ? { status: 'found', records: said.answers.slice(0, MOST_RECORDS).flatMap(this.#read), ttl: said.ttl, secure }
         : { status: said.status, ttl: said.ttl, secure }
     this.#cache.put(question.name, answer, this.#lookups.clock.now())
     return answer

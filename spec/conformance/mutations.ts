@@ -25,6 +25,38 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/dialback.spec.ts']
   },
   {
+    rule: 'a message of pointers to pointers is not read',
+    id: 'SEC-PARSE-b',
+    file: 'lib/dns/affordable.ts',
+    find: 'MOST_JUMPS = 8192',
+    replace: 'MOST_JUMPS = 8_192_000',
+    specs: ['spec/dns/affordable.spec.ts']
+  },
+  {
+    rule: 'a message of thousands of records is not read',
+    id: 'SEC-PARSE-b',
+    file: 'lib/dns/affordable.ts',
+    find: 'MOST_RECORDS = 1024',
+    replace: 'MOST_RECORDS = 65_536',
+    specs: ['spec/dns/affordable.spec.ts']
+  },
+  {
+    rule: 'the answers that are kept are bounded by their records',
+    id: 'SEC-PARSE-b',
+    file: 'lib/dns/cache.ts',
+    find: 'MOST_RECORDS = 16_384',
+    replace: 'MOST_RECORDS = 16_384_000',
+    specs: ['spec/dns/cache.spec.ts']
+  },
+  {
+    rule: 'of one answer a bounded number of records is kept',
+    id: 'SEC-PARSE-b',
+    file: 'lib/dns/resolver.ts',
+    find: '.slice(0, MOST_RECORDS)',
+    replace: '',
+    specs: ['spec/dns/resolver.spec.ts']
+  },
+  {
     rule: 'keys are answered for before authentication',
     id: 'XEP0220-2.2.2-a',
     file: 'lib/rules/permitted.ts',
