@@ -19,7 +19,8 @@ export const SHOWN = {
   selfsigned: 'signed by its own key',
   expired: 'issued by the authority, and ended a day ago',
   wronghost: 'issued by the authority, for another domain',
-  unknownca: 'issued by an authority that the server does not trust'
+  unknownca: 'issued by an authority that the server does not trust',
+  missing: 'none at all'
 } as const
 
 export type Shown = keyof typeof SHOWN
@@ -27,7 +28,7 @@ export type Shown = keyof typeof SHOWN
 /** The domain that shows it; each has its own, for servers remember failures by domain. */
 export const domainThatShows = (shown: Shown): string => `${shown}.engine.test`
 
-export function credentialsThatShow(shown: Shown, authority: Authority): Credentials {
+export function credentialsThatShow(shown: Shown, authority: Authority): Credentials | undefined {
   const name = domainThatShows(shown)
   switch (shown) {
     case 'dnsname':
@@ -56,6 +57,8 @@ export function credentialsThatShow(shown: Shown, authority: Authority): Credent
       return authority.issue(name, { state: 'wrong-host' })
     case 'unknownca':
       return authority.issue(name, { state: 'unknown-ca' })
+    case 'missing':
+      return undefined
   }
 }
 

@@ -23,6 +23,15 @@ const accepted = (why: string): Row => ({ strict: 'EE', default: 'EE', optional:
  */
 const refused = (why: string): Row => ({ strict: '--', default: 'DE', optional: 'DE', plain: 'PP', why })
 
+/** Who has no certificate offers no TLS. */
+const NONE: Row = {
+  strict: '--',
+  default: '--',
+  optional: 'DP',
+  plain: 'PP',
+  why: 'To ask about our key it calls back, and to us there is no TLS: where it requires TLS it cannot ask.'
+}
+
 /** What is reached under `ladder` with invalidCertificate encrypt-only, while the server shows a certificate that is valid. */
 export const TABLE: Readonly<Record<ServerKind, Readonly<Record<Shown, Row>>>> = {
   prosody: {
@@ -38,7 +47,8 @@ export const TABLE: Readonly<Record<ServerKind, Readonly<Record<Shown, Row>>>> =
     selfsigned: refused('Nobody that it trusts has issued it.'),
     expired: refused('It has ended.'),
     wronghost: refused('It is for another domain.'),
-    unknownca: refused('Nobody that it trusts has issued it.')
+    unknownca: refused('Nobody that it trusts has issued it.'),
+    missing: NONE
   },
   ejabberd: {
     dnsname: accepted('The dNSName is the domain.'),
@@ -59,6 +69,7 @@ export const TABLE: Readonly<Record<ServerKind, Readonly<Record<Shown, Row>>>> =
     selfsigned: refused('Nobody that it trusts has issued it.'),
     expired: refused('It has ended.'),
     wronghost: refused('It is for another domain.'),
-    unknownca: refused('Nobody that it trusts has issued it.')
+    unknownca: refused('Nobody that it trusts has issued it.'),
+    missing: NONE
   }
 }

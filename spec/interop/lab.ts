@@ -49,8 +49,8 @@ export interface LabOptions extends Partial<Pick<ServerOptions, 'verbose' | 'nag
 }
 
 export interface EngineOptions {
-  /** What each domain shows. Default: {@link ENGINE} with a certificate that is valid. */
-  readonly domains?: Readonly<Record<string, Credentials>>
+  /** What each domain shows; undefined: nothing. Default: {@link ENGINE} with a certificate that is valid. */
+  readonly domains?: Readonly<Record<string, Credentials | undefined>>
   readonly policy?: Policy
   readonly bidi?: boolean
   readonly timeouts?: FederationOptions['timeouts']
@@ -169,7 +169,7 @@ async function open<S extends PeerServer>(
 }
 
 interface Surroundings {
-  readonly domains: Readonly<Record<string, Credentials>>
+  readonly domains: Readonly<Record<string, Credentials | undefined>>
   readonly dns: SocketAddress
   readonly server: PeerServer
   readonly theirs: string
