@@ -66,7 +66,7 @@ export const DEFAULT_LIMITS: Limits = {
   /** Each verification is a connection that a stranger makes us open (XEP-0220 §3.1). */
   verificationsPerStream: 16,
   verificationsPerAddress: 64,
-  verificationsPerSender: 16,
+  verificationsPerSender: 64,
   /** As many as negotiations of our own: many strangers together, each below its own bound, are no storm either. */
   verifications: 1_024,
   /** What one core negotiates with TLS, as for our own. */

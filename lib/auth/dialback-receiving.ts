@@ -15,6 +15,8 @@ export interface KeyRequest {
   readonly pair: DomainPair
   readonly streamId: string
   readonly key: string
+  /** From where it came, as a network that one customer has: whoever brings keys takes turns with others; undefined: nobody knows. */
+  readonly asker: string | undefined
 }
 
 /** What the authoritative server said, and how it was called. */

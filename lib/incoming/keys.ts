@@ -9,7 +9,7 @@ import type { DomainPair } from '../model/domain.ts'
 import { trimKey } from '../rules/dialback-key.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import type { IncomingParts } from './parts.ts'
-import { addressGroup, takeAll } from './quota.ts'
+import { addressGroup, askerOf, takeAll } from './quota.ts'
 import type { RefusedKeys } from './refused-keys.ts'
 import type { StepFacts } from './trace.ts'
 
@@ -110,11 +110,12 @@ function refusalAtOnce({ pair, key }: ReceivedKey, on: KeyStream): FederationErr
   return undefined
 }
 
-/** Room for one more verification: on this stream, for its address, for the sender. undefined: there is none. */
+/** Room for one more verification: on this stream, for its address, for the sender from there. undefined: there is none. */
 function takeRoom(pair: DomainPair, { parts, pending, address }: KeyStream): (() => void) | undefined {
   if (pending.size >= parts.server.limits.verificationsPerStream) return undefined
   const { perAddress, perSender } = parts.verifications
-  const bySender = [perSender, pair.sender] as const
+  // Keys of a domain come from anywhere: none may use up what is there for those of its own server.
+  const bySender = [perSender, `${pair.sender} ${askerOf(address) ?? ''}`] as const
   return takeAll(address === undefined ? [bySender] : [bySender, [perAddress, addressGroup(address)]])
 }
 
@@ -156,7 +157,7 @@ async function prove({ pair, key }: ReceivedKey, on: KeyStream): Promise<Evidenc
     const vouched = vouchedByCertificate(pair, allowed.certificate)
     if (vouched === undefined) {
       const by = { verify: parts.verify, server: parts.server, signal, encrypted }
-      return await verifiedByAuthority({ pair, streamId: on.id, key }, by, facts)
+      return await verifiedByAuthority({ pair, streamId: on.id, key, asker: askerOf(on.address) }, by, facts)
     }
     facts.answer = 'valid'
     facts.withoutDialback = true

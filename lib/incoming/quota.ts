@@ -52,3 +52,10 @@ export function addressGroup(address: string): string {
     .map(group => Number.parseInt(group, 16).toString(16))
     .join(':')}::/64`
 }
+
+/** Who takes turns with others: of IPv6 a /48, for who has one has 65536 networks; undefined: nobody knows the address. */
+export function askerOf(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined
+  const group = addressGroup(address)
+  return group.endsWith('::/64') ? `${group.split(':').slice(0, 3).join(':')}::/48` : group
+}

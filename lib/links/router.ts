@@ -42,9 +42,9 @@ export class Router {
     this.#backlog = new Backlog(server.limits, server.observer.traffic)
     this.#turnstile = new Turnstile({
       what: 'negotiations',
+      limit: 'negotiations',
       most: server.limits.negotiations,
-      perSecond: server.limits.dialsPerSecond,
-      rate: 'dialsPerSecond',
+      pace: { perSecond: server.limits.dialsPerSecond, limit: 'dialsPerSecond' },
       patience: server.timeouts.negotiation,
       clock: server.clock
     })

@@ -9,19 +9,19 @@ import type { Place } from './line.ts'
 export interface TurnstileOptions {
   /** What passes: for the error of whoever had no turn. */
   readonly what: 'negotiations' | 'verifications'
-  /** How many may be inside at once: `limits[what]`. */
+  /** How many may be inside at once, and which of the `limits` says so. */
   readonly most: number
-  /** How many may enter in a second, a second's worth at once after a rest: `limits[rate]`. */
-  readonly perSecond: number
-  readonly rate: 'dialsPerSecond' | 'verificationsPerSecond'
+  readonly limit: 'negotiations' | 'verifications' | 'verificationsPerSender'
+  /** How many may enter in a second, a second's worth at once after a rest, and which of the `limits` says so; undefined: any number. */
+  readonly pace?: { readonly perSecond: number; readonly limit: 'dialsPerSecond' | 'verificationsPerSecond' }
   /** How long one waits for its turn, in milliseconds. */
   readonly patience: number
   readonly clock: Clock
 }
 
-/** Those that come for one zone. */
+/** Those that take their turns together. */
 interface Group {
-  readonly zone: string
+  readonly name: string
   inside: number
   readonly waiting: Line<Waiting>
   /** Where it waits for its turn among the groups, if somebody of it waits. */
@@ -34,9 +34,9 @@ interface Waiting {
 }
 
 /**
- * Lets so many through at once and so many in a second; whoever comes later waits, and not for ever. Zones take turns, and in each it is
- * first come, first served. A zone may hold a third of what is free, which is less than a quarter of all places; the last eighth is for
- * zones that hold nothing.
+ * Lets so many through at once and so many in a second; whoever comes later waits, and not for ever. Groups take turns, and in each it is
+ * first come, first served. A group may hold a third of what is free, which is less than a quarter of all places; the last eighth is for
+ * groups that hold nothing.
  */
 export class Turnstile {
   readonly #options: TurnstileOptions
@@ -58,14 +58,15 @@ export class Turnstile {
   /**
    * Runs the work when there is room for it.
    *
-   * @param remote whom it calls: its zone takes turns with others
+   * @param remote whom it calls
    * @param signal when aborted, nobody waits for its turn any more
+   * @param name the group that takes turns with others: the zone of whom it calls, unless somebody else is behind it
    * @throws FederationError `S2S_BUSY` when its turn did not come in time; then, and after an abort, the work was never begun
    */
-  async pass<T>(remote: Domain, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async pass<T>(remote: Domain, work: () => Promise<T>, signal?: AbortSignal, name = zoneOf(remote)): Promise<T> {
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted === true) throw abortReason(signal)
-    const group = this.#groupOf(zoneOf(remote))
+    const group = this.#groupOf(name)
     // While one pauses for the pace, others are due before.
     if (this.#pause === undefined && group.place === undefined && this.#holdsLess(group) && this.#hasRoom && this.#wait() <= 0)
       this.#enter(group)
@@ -92,7 +93,7 @@ export class Turnstile {
     return this.#inside < this.#options.most
   }
 
-  /** What one zone may hold now. */
+  /** What one group may hold now. */
   get #share(): number {
     const { most } = this.#options
     return Math.max(1, Math.floor((most - this.#inside - Math.floor(most / 8)) / 3))
@@ -102,24 +103,28 @@ export class Turnstile {
     return group.inside < this.#share
   }
 
-  #groupOf(zone: string): Group {
-    const known = this.#groups.get(zone)
+  #groupOf(name: string): Group {
+    const known = this.#groups.get(name)
     if (known !== undefined) return known
-    const group: Group = { zone, inside: 0, waiting: new Line(), place: undefined }
-    this.#groups.set(zone, group)
+    const group: Group = { name, inside: 0, waiting: new Line(), place: undefined }
+    this.#groups.set(name, group)
     return group
   }
 
   #enter(group: Group): void {
-    const { clock, perSecond } = this.#options
-    this.#pace = Math.max(this.#pace, clock.now() - 1000) + 1000 / perSecond
+    this.#pace = Math.max(this.#pace, this.#options.clock.now() - 1000) + this.#gap
     this.#inside += 1
     group.inside += 1
   }
 
+  /** Milliseconds between two that enter evenly. */
+  get #gap(): number {
+    return 1000 / (this.#options.pace?.perSecond ?? Infinity)
+  }
+
   /** Milliseconds until one more may enter. */
   #wait(): number {
-    return Math.max(0, this.#pace + 1000 / this.#options.perSecond - this.#options.clock.now())
+    return Math.max(0, this.#pace + this.#gap - this.#options.clock.now())
   }
 
   /** Whoever leaves, and whoever enters, lets the next in: nobody slips in between. */
@@ -161,7 +166,7 @@ export class Turnstile {
   #reconsider(group: Group): void {
     if (group.waiting.first === undefined) this.#move(group, undefined)
     else if (group.place?.line === 'sated') this.#move(group, this.#holdsLess(group) ? 'due' : 'sated')
-    if (group.waiting.first === undefined && group.inside === 0) this.#groups.delete(group.zone)
+    if (group.waiting.first === undefined && group.inside === 0) this.#groups.delete(group.name)
   }
 
   #turn(remote: Domain, group: Group, signal: AbortSignal | undefined): Promise<void> {
@@ -194,10 +199,12 @@ export class Turnstile {
     })
   }
 
-  #noTurn(remote: Domain, { zone, inside }: Group): FederationError {
-    const { what, most, perSecond, rate, patience } = this.#options
-    const held = `${this.#inside} of ${most} ${what} were under way, ${inside} of them with domains of ${zone}`
-    const detail = `no turn for ${remote} came within ${patience} ms; ${held}, and ${perSecond} begin in a second; limits.${what} and limits.${rate} say how many`
+  #noTurn(remote: Domain, { name, inside }: Group): FederationError {
+    const { what, limit, most, pace, patience } = this.#options
+    const held = `${this.#inside} of ${most} ${what} were under way, ${inside} of them for ${name}`
+    const limits = pace === undefined ? `limits.${limit} says` : `limits.${limit} and limits.${pace.limit} say`
+    const rate = pace === undefined ? '' : `, and ${pace.perSecond} begin in a second`
+    const detail = `no turn for ${remote} came within ${patience} ms; ${held}${rate}; ${limits} how many`
     return new FederationError('S2S_BUSY', { detail })
   }
 }

@@ -92,6 +92,38 @@ export const mutations: readonly Mutation[] = [
     replace: "return 'stanza'"
   },
   {
+    rule: 'strangers leave room for the keys of a domain itself: per sender',
+    id: 'ENG-DB-a',
+    file: 'lib/links/verifications.ts',
+    find: 'call, signal, asker), signal, asker)',
+    replace: 'call, signal, asker), signal)',
+    specs: ['spec/links/verifications.spec.ts']
+  },
+  {
+    rule: 'strangers leave room for the keys of a domain itself: in all',
+    id: 'ENG-DB-a',
+    file: 'lib/links/verifications.ts',
+    find: 'call, signal, asker), ',
+    replace: 'call, signal), ',
+    specs: ['spec/links/verifications.spec.ts']
+  },
+  {
+    rule: 'strangers leave room for the keys of a domain itself: of one address',
+    id: 'ENG-DB-a',
+    file: 'lib/incoming/keys.ts',
+    find: "${pair.sender} ${askerOf(address) ?? ''}",
+    replace: '${pair.sender}',
+    specs: ['spec/incoming/dialback.spec.ts']
+  },
+  {
+    rule: 'an IPv6 customer brings keys as one',
+    id: 'ENG-DB-a',
+    file: 'lib/incoming/quota.ts',
+    find: "slice(0, 3).join(':')}::/48",
+    replace: "slice(0, 4).join(':')}::/48",
+    specs: ['spec/links/verifications.spec.ts']
+  },
+  {
     rule: 'an answer counts only for the pair that was asked about',
     id: 'XEP0220-2.1.1-b',
     file: 'lib/auth/dialback-initiating.ts',

@@ -99,7 +99,8 @@ describe('incoming/dialback, receiving server', () => {
     assert.deepEqual(scene.asked[0]?.request, {
       pair: { sender: 'capulet.example', target: 'montague.example' },
       streamId: id,
-      key: 'b4835 & 385f'
+      key: 'b4835 & 385f',
+      asker: '192.0.2.2'
     })
     const tls = await createScene()
     const secured = await tls.call()
@@ -429,12 +430,17 @@ describe('incoming/dialback, limits', () => {
     assert.equal(scene.asked.length, 3)
   })
 
-  it('[ENG-DB-a] bounds what is verified for one sender, whoever asks', async () => {
+  it('[ENG-DB-a] bounds what is verified for one sender from one address, and keeps its own server out for nobody else', async () => {
     const scene = await createScene({ limits: { verificationsPerSender: 1 } })
-    const callers = [await scene.call(), await scene.call({ from: '192.0.2.3' })]
+    const callers = [await scene.call(), await scene.call(), await scene.call({ from: '192.0.2.3' })]
     for (const caller of callers) await caller.say(header())
     assert.equal(await callers[0]?.say(key()), '')
     assert.match((await callers[1]?.say(key())) ?? '', /<resource-constraint /)
+    assert.equal(await callers[2]?.say(key()), '')
+    assert.deepEqual(
+      scene.asked.map(({ request }) => request.asker),
+      ['192.0.2.2', '192.0.2.3']
+    )
     callers[0]?.reset()
     await scene.clock.settle()
     assert.equal(await callers[1]?.say(key()), '', 'a stream that is gone gives its room back')

@@ -21,7 +21,10 @@ describe('the turns of negotiations', () => {
   afterEach(() => assert.equal(clock.pendingTimers, 0))
 
   const turnstile = (most: number, perSecond = 1_000_000): Turnstile =>
-    new Turnstile({ what: 'negotiations', rate: 'dialsPerSecond', most, perSecond, patience: 60_000, clock })
+    new Turnstile({
+      ...({ what: 'negotiations', limit: 'negotiations' } as const),
+      ...{ most, pace: { perSecond, limit: 'dialsPerSecond' as const }, patience: 60_000, clock }
+    })
   const pass = (through: Turnstile, name: string, signal?: AbortSignal): Promise<void> => {
     const work = (): Promise<void> => {
       entered.push(name)
