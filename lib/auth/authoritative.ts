@@ -11,6 +11,8 @@ export interface VerifyRequest {
   readonly key: string
 }
 
+const CONFIRMED = " type='valid'/>"
+
 /**
  * The authoritative server's answer (XEP-0220 §2.2.2): whether the key is ours for this pair and this stream id. It needs nothing
  * but the secret, so that any node of a cluster can answer, and is due to anyone, authenticated or not.
@@ -26,4 +28,9 @@ export function answerVerify(request: VerifyRequest, server: Pick<LocalServer, '
   const { current, accepted } = server.dialbackSecrets
   const isOurs = isDialbackKey(request.key, [current, ...accepted], { pair: { sender, target }, streamId: request.id })
   return dialbackAnswerXml(reply, isOurs ? 'valid' : 'invalid')
+}
+
+/** Whether such an answer says that the key is ours: whoever asked has been called by us, or by who has the secret. */
+export function isConfirmation(answer: string): boolean {
+  return answer.endsWith(CONFIRMED)
 }

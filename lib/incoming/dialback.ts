@@ -1,4 +1,4 @@
-import { answerVerify } from '../auth/authoritative.ts'
+import { answerVerify, isConfirmation } from '../auth/authoritative.ts'
 import { pairKey } from '../model/domain.ts'
 import type { DomainPair } from '../model/domain.ts'
 import type { ElementFrame } from '../xml/framer.ts'
@@ -15,6 +15,7 @@ export function receiveVerify(frame: ElementFrame, open: OpenStream, n: Incoming
   const answer = answerVerify({ from, to, id, key: frame.element().getText() }, n.server)
   if (answer === undefined) throw unaddressed()
   n.verified += 1
+  if (isConfirmation(answer)) n.hasShownKey = true
   open.stream.write(answer)
 }
 

@@ -48,6 +48,7 @@ function inClear(connection: Duplex, n: IncomingNegotiation): Stage {
 /** The handshake asks for a certificate and refuses none: the verdict waits until the peer has said, inside TLS, who it is. */
 async function secure(connection: Duplex, named: Domain | undefined, n: IncomingNegotiation): Promise<Stage> {
   n.forgetPeer()
+  n.hasBegunTls = true
   const facts = { requiredByPeer: false, protocol: '', cipher: '' }
   return await n.step('negotiate-tls', facts, async signal => {
     let shown: TlsContext | undefined

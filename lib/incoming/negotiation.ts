@@ -43,6 +43,9 @@ export class IncomingNegotiation {
   saslFailures = 0
   /** How many questions of other receiving servers were answered. */
   verified = 0
+  /** Whether a TLS handshake was begun, and whether a key of ours was shown. */
+  hasBegunTls = false
+  hasShownKey = false
   /** What is still being said to the peer when the story is over. */
   ending: Promise<void> = Promise.resolve()
   /** Resolves with the report of the negotiation: at the first authenticated pair, or when the stream ended without one. */
@@ -213,6 +216,11 @@ export class IncomingNegotiation {
     if (link === undefined) this.stop(error)
     else void link.closeWith(error)
     return this.#gone
+  }
+
+  /** We have made the effort of a TLS handshake for a peer that has shown neither who it is nor that we had called it. */
+  get wastedTls(): boolean {
+    return this.hasBegunTls && !this.hasShownKey && this.authenticated.link === undefined
   }
 
   /** What a stream that the peer closed without a word lacks; nothing, where it came to ask or has proved something. */

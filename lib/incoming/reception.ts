@@ -106,8 +106,8 @@ export class Reception {
     )
     await n.finish(error)
     this.#live.delete(n)
-    // A handshake that fails is cheap to begin and dear to answer: it counts for a while longer ([ENG-TLS-a]).
-    if (error?.code === 'S2S_TLS_HANDSHAKE' && this.#stopped === undefined) this.#later(place.free)
+    // A handshake is cheap to begin and dear to answer: one that comes to nothing counts for a while longer ([ENG-TLS-a]).
+    if (n.wastedTls && this.#stopped === undefined) this.#later(place.free)
     else place.free()
   }
 

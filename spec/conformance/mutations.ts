@@ -57,6 +57,22 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/dns/resolver.spec.ts']
   },
   {
+    rule: 'a handshake that came to nothing counts for a while',
+    id: 'ENG-TLS-a',
+    file: 'lib/incoming/reception.ts',
+    find: 'if (n.wastedTls && ',
+    replace: 'if (false as boolean && ',
+    specs: ['spec/incoming/tls.spec.ts']
+  },
+  {
+    rule: 'a question about a key that is none of ours is worth no handshake',
+    id: 'ENG-TLS-a',
+    file: 'lib/incoming/dialback.ts',
+    find: 'if (isConfirmation(answer)) ',
+    replace: '',
+    specs: ['spec/incoming/tls.spec.ts']
+  },
+  {
     rule: 'keys are answered for before authentication',
     id: 'XEP0220-2.2.2-a',
     file: 'lib/rules/permitted.ts',

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { domain } from '../../lib/model/domain.ts'
 import { policies } from '../../lib/policy/presets.ts'
+import { dialbackKey } from '../../lib/rules/dialback-key.ts'
 import { auth, certificate, createScene, endScenes, errorIn, header, key, message, PROCEED, STARTTLS } from './scene.ts'
+import type { Caller, Scene } from './scene.ts'
 
 afterEach(endScenes)
 
@@ -115,6 +118,49 @@ describe('incoming/TLS', () => {
     assert.equal(scene.reports[1]?.error?.code, 'S2S_LIMIT')
     await scene.clock.advance(7_001)
     assert.match(await (await scene.call()).say(header()), /<stream:features>/)
+  })
+
+  describe('[ENG-TLS-a] a handshake that came to an end, on a connection that', () => {
+    const limits = { limits: { unauthenticatedPerAddress: 1 }, timeouts: { step: 7_000 } }
+    const isServed = async (scene: Scene): Promise<boolean> => (await (await scene.call()).say(header())) !== ''
+    const endings: { name: string; counts: boolean; run: (caller: Caller) => Promise<unknown> }[] = [
+      { name: 'is dropped', counts: true, run: caller => caller.say('') },
+      { name: 'opens a stream and proves nothing', counts: true, run: caller => caller.say(`${header()}</stream:stream>`) },
+      {
+        name: 'asks about a key that is none of ours',
+        counts: true,
+        run: caller => caller.say(`${header()}<db:verify from='capulet.example' to='montague.example' id='x'>K</db:verify>`)
+      },
+      {
+        name: 'asks about a key of ours',
+        counts: false,
+        run: caller => {
+          const pair = { sender: domain('montague.example'), target: domain('capulet.example') }
+          const ours = dialbackKey('a secret of at least thirty-two octets', { pair, streamId: 'x' })
+          return caller.say(`${header()}<db:verify from='capulet.example' to='montague.example' id='x'>${ours}</db:verify>`)
+        }
+      },
+      {
+        name: 'authenticates',
+        counts: false,
+        run: async caller => {
+          for (const words of [header(), auth('='), header()]) await caller.say(words)
+        }
+      }
+    ]
+    for (const { name, counts, run } of endings) {
+      it(`${name} ${counts ? 'counts' : 'does not count'} against its address for a while`, async () => {
+        const scene = await createScene(limits)
+        const caller = await scene.call()
+        await caller.startTls(certificate('capulet.example'))
+        await run(caller)
+        caller.reset()
+        await caller.hear()
+        assert.equal(await isServed(scene), !counts)
+        await scene.clock.advance(7_001)
+        assert.ok(!counts || (await isServed(scene)))
+      })
+    }
   })
 
   it('[RFC7590-3.6-a] shows protocol, cipher and certificate on the link and in the report', async () => {
