@@ -19,6 +19,8 @@ interface Way {
   readonly publish: (zone: Zone, name: string, place: Place) => void
   /** How we come there; undefined: not at all. */
   readonly tls: 'starttls' | 'direct' | undefined
+  /** How Prosody comes to us, where that is another way. */
+  readonly prosody?: 'direct'
 }
 
 const starttls = (
@@ -28,7 +30,11 @@ const starttls = (
 ): void => {
   zone.srv(`_xmpp-server._tcp.${name}`, targets.map(each => ({ target: `host.${name}`, ...each }))) // prettier-ignore
 }
-const direct = (zone: Zone, name: string, target: { readonly port: number; readonly priority?: number }): void => {
+const direct = (
+  zone: Zone,
+  name: string,
+  target: { readonly port: number; readonly priority?: number; readonly target?: string }
+): void => {
   zone.srv(`_xmpps-server._tcp.${name}`, [{ target: `host.${name}`, ...target }])
 }
 
@@ -43,6 +49,29 @@ const WAYS: Readonly<Record<string, Way>> = {
     publish: (zone, name, { port, directPort }) => {
       direct(zone, name, { port: directPort, priority: 1 })
       starttls(zone, name, { port, priority: 2 })
+    },
+    tls: 'direct'
+  },
+  'records of both kinds, with STARTTLS preferred': {
+    publish: (zone, name, { port, directPort }) => {
+      direct(zone, name, { port: directPort, priority: 2 })
+      starttls(zone, name, { port, priority: 1 })
+    },
+    tls: 'starttls',
+    // It asks for direct TLS first, and compares no priorities of the two.
+    prosody: 'direct'
+  },
+  'records that say that there is no direct TLS, beside one for STARTTLS': {
+    publish: (zone, name, { port }) => {
+      direct(zone, name, { port: 0, target: '.' })
+      starttls(zone, name, { port })
+    },
+    tls: 'starttls'
+  },
+  'records that say that there is no STARTTLS, beside one for direct TLS': {
+    publish: (zone, name, { directPort }) => {
+      direct(zone, name, { port: directPort })
+      starttls(zone, name, { port: 0, target: '.' })
     },
     tls: 'direct'
   },
@@ -63,7 +92,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   'records that say that there is no such service': {
     publish: (zone, name) => {
       starttls(zone, name, { target: '.', port: 0 })
-      zone.srv(`_xmpps-server._tcp.${name}`, [{ target: '.', port: 0 }])
+      direct(zone, name, { target: '.', port: 0 })
     },
     tls: undefined
   }
@@ -78,8 +107,9 @@ for (const kind of KINDS)
 
     afterEach(() => engine?.stop())
 
-    Object.entries(WAYS).forEach(([what, { publish, tls }], index) => {
-      it(`${what}: ${tls ?? 'nobody comes'}, both ways`, async () => {
+    Object.entries(WAYS).forEach(([what, { publish, tls, prosody }], index) => {
+      const back = kind === 'prosody' ? (prosody ?? tls) : tls
+      it(`${what}: ${tls ?? 'nobody comes'}, ${back === tls ? 'both ways' : `and ${back} back`}`, async () => {
         const { dns, server, theirs } = lab()
         const ours = OURS[index] ?? assert.fail('a name for each')
         engine = await lab().engine({ domains: { [ours]: lab().authority.issue(ours) }, port: STANDARD_PORT })
@@ -96,7 +126,7 @@ for (const kind of KINDS)
         const incoming = engine.federation.links().filter(({ direction }) => direction === 'incoming')
         assert.deepEqual(
           incoming.map(({ report }) => report.trace.find(({ step }) => step === 'open-stream' || step === 'negotiate-tls')?.step),
-          tls === undefined ? [] : [tls === 'direct' ? 'negotiate-tls' : 'open-stream'],
+          back === undefined ? [] : [back === 'direct' ? 'negotiate-tls' : 'open-stream'],
           'how it begins'
         )
         const link = await engine.federation
