@@ -2,7 +2,7 @@ import { FederationError } from '../errors.ts'
 import { asciiDomain } from '../model/domain.ts'
 import type { Domain } from '../model/domain.ts'
 import type { Endpoint } from '../model/endpoint.ts'
-import type { Resolver } from '../model/plugs.ts'
+import type { Resolver, SrvRecord } from '../model/plugs.ts'
 import type { Override } from '../model/settings.ts'
 import { chooseEndpoints, STARTTLS_PORT } from '../rules/endpoints.ts'
 import type { ServiceLookup } from '../rules/endpoints.ts'
@@ -53,9 +53,14 @@ async function lookUp(name: string, { resolver, signal }: DiscoverOptions): Prom
   try {
     const answer = await resolver.srv(name, { signal })
     if (answer.status !== 'found' || answer.records.length === 0) return { outcome: 'absent' }
+    if (!answer.records.every(isWhole)) throw new TypeError('the resolver gave a record without target, port, priority or weight')
     return { outcome: 'found', records: answer.records }
   } catch (error) {
     if (signal.aborted) throw FederationError.from(error)
     return { outcome: 'failed', because: FederationError.is(error) ? (error.detail ?? error.message) : `${name}: ${String(error)}` }
   }
+}
+
+function isWhole(record: Partial<SrvRecord> | null | undefined): boolean {
+  return typeof record?.target === 'string' && [record.port, record.priority, record.weight].every(Number.isSafeInteger)
 }

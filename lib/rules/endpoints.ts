@@ -52,7 +52,9 @@ const TARGET = /^[a-z0-9_][a-z0-9_.:-]{0,252}$/i
 
 function usable(lookup: ServiceLookup, tls: Endpoint['tls']): readonly Candidate[] {
   if (lookup.outcome !== 'found') return []
-  return lookup.records.filter(({ target, port }) => TARGET.test(target) && port > 0 && port < 65_536).map(record => ({ ...record, tls }))
+  return lookup.records
+    .filter(({ target, port }) => TARGET.test(target) && port > 0 && port < 65_536)
+    .map(record => ({ ...record, target: record.target.replace(/\.$/, ''), tls }))
 }
 
 function order(

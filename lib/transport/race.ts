@@ -53,13 +53,33 @@ export async function dialable(endpoint: Endpoint, by: Omit<DialOptions, 'transp
 async function addressesOf(host: string, { resolver, signal }: Pick<DialOptions, 'resolver' | 'signal'>): Promise<readonly HostAddress[]> {
   const family = isIP(host)
   if (family === 4 || family === 6) return [{ address: host, family }]
-  const answer = await resolver.addresses(host, { signal }).catch((cause: unknown) => {
-    throw FederationError.is(cause) ? cause : new FederationError('S2S_DNS_FAILED', { detail: `addresses of ${host}`, cause })
-  })
-  if (answer.status === 'found' && answer.records.length > 0) return answer.records
+  const { status, records } = await asked(host, resolver, signal)
+  if (records.length > 0) return records
   throw new FederationError('S2S_DNS_NO_SERVICE', {
-    detail: answer.status === 'no-such-domain' ? `${host} does not exist` : `${host} has no address`
+    detail: status === 'no-such-domain' ? `${host} does not exist` : `${host} has no address`
   })
+}
+
+/** Whatever a resolver does but answer is a lookup that failed. */
+async function asked(
+  host: string,
+  resolver: Resolver,
+  signal: AbortSignal
+): Promise<{ readonly status: string; readonly records: readonly HostAddress[] }> {
+  try {
+    const answer = await resolver.addresses(host, { signal })
+    return { status: answer.status, records: answer.status === 'found' ? answer.records.map(asAddress) : [] }
+  } catch (cause) {
+    if (FederationError.is(cause)) throw cause
+    const because = cause instanceof Error ? cause.message : String(cause)
+    throw new FederationError('S2S_DNS_FAILED', { detail: `addresses of ${host}: ${because}`, cause })
+  }
+}
+
+function asAddress({ address }: HostAddress): HostAddress {
+  const family = isIP(address)
+  if (family === 4 || family === 6) return { address, family }
+  throw new TypeError('the resolver gave a record without an address')
 }
 
 function mayBeDialled(

@@ -4,7 +4,7 @@ import { dnsResolver } from '../../lib/dns/resolver.ts'
 import { FederationError } from '../../lib/errors.ts'
 import { domain } from '../../lib/model/domain.ts'
 import type { Endpoint } from '../../lib/model/endpoint.ts'
-import type { Resolver } from '../../lib/model/plugs.ts'
+import type { DnsAnswer, Resolver, SrvRecord } from '../../lib/model/plugs.ts'
 import type { Override } from '../../lib/model/settings.ts'
 import { createTestClock } from '../../lib/testing/clock.ts'
 import { startDnsServer } from '../../lib/testing/dns-server.ts'
@@ -61,6 +61,18 @@ describe('discovering a domain', () => {
       ['direct']
     )
   })
+
+  const records: readonly unknown[] = [
+    null,
+    {},
+    { target: 'a.example', port: 5269 },
+    { target: 'a.example', port: '5269', priority: 0, weight: 0 }
+  ]
+  for (const answer of [undefined, ...records.map(each => ({ status: 'found', ttl: 1, secure: false, records: [each] }))])
+    it(`says that the lookup failed, not that there is nothing, when a resolver answers ${JSON.stringify(answer)}`, async () => {
+      resolver = { ...resolver, srv: () => Promise.resolve(answer as DnsAnswer<SrvRecord>) }
+      assert.equal(await rejectionCode(discover()), 'S2S_DNS_FAILED')
+    })
 
   it('uses one service when the lookup of the other fails, and says so', async () => {
     dns.zone.srv(STARTTLS, [{ target: 'a.example', port: 5269 }])

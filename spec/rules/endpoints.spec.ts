@@ -46,6 +46,10 @@ describe('the endpoints of a domain', () => {
     assert.deepEqual(outcome({ starttls: found(record('a.example', { port: 5200 })) }), ['a.example:5200 starttls srv'])
   })
 
+  it('have hosts without the dot at the end that a resolver may leave there', () => {
+    assert.deepEqual(outcome({ starttls: found(record('xmpp.a.example.')) }), ['xmpp.a.example:5269 starttls srv'])
+  })
+
   it('[RFC6120-3.2.1-b] are refused by a target of "." unless the other kind has one to use', () => {
     assert.equal(outcome({ starttls: refusal }), 'refused')
     assert.equal(outcome({ starttls: refusal, direct: refusal }), 'refused')

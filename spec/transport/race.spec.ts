@@ -90,7 +90,36 @@ const SIX = '2001:db8::7'
 const FOUR = '198.51.100.7'
 const OTHER = '203.0.113.7'
 
+/** What a resolver of an application may do where it has to give a promise of an answer. */
+const WRONG: Readonly<Record<string, () => unknown>> = {
+  throws: () => {
+    throw new Error('no network')
+  },
+  "rejects with a stranger's error": () => Promise.reject(new Error('no network')),
+  'answers nothing': () => Promise.resolve(undefined),
+  'gives texts': () => Promise.resolve({ status: 'found', ttl: 1, secure: false, records: [FOUR] }),
+  'gives no list': () => Promise.resolve({ status: 'found', ttl: 1, secure: false })
+}
+
 describe('dialling an endpoint', () => {
+  for (const [how, addresses] of Object.entries(WRONG))
+    it(`says that the lookup failed when the resolver ${how}`, async () => {
+      const resolver = { ...createZone().resolver, addresses: addresses as Resolver['addresses'] }
+      const { transport } = scripted(createTestClock(), {})
+      const by = { resolver, transport, clock: createTestClock(), signal: never, allowPrivate: false, isOwnListener: () => false }
+      assert.equal((await rejection(dialEndpoint(endpoint(), by))).code, 'S2S_DNS_FAILED')
+    })
+
+  it('takes an answer that is there at once, and addresses that do not say their family', async () => {
+    const answer = { status: 'found', ttl: 1, secure: false, records: [{ address: FOUR }] }
+    const addresses = (() => answer) as unknown as Resolver['addresses']
+    const clock = createTestClock()
+    const { transport } = scripted(clock, { [FOUR]: { accepts: 0 } })
+    const resolver = { ...createZone().resolver, addresses }
+    const by = { resolver, transport, clock, signal: never, allowPrivate: false, isOwnListener: () => false }
+    assert.equal((await clock.run(dialEndpoint(endpoint(), by))).address.address, FOUR)
+  })
+
   it('[RFC8305-a] reaches IPv4 within 300 ms when IPv6 is a black hole', async () => {
     const { dialled, clock, start } = dialling({ addresses: [SIX, FOUR], script: { [FOUR]: { accepts: 20 } } })
     const { connection, address } = await clock.run(dialled)
