@@ -59,6 +59,7 @@ export class XmlStream {
     // What happened between the handshake and now was heard by nobody.
     if (duplex.errored !== null) this.#onError(duplex.errored)
     else if (duplex.destroyed) this.#onClose()
+    else if (duplex.readableEnded) this.#onEnd()
   }
 
   /** Queues text for the end of this turn. `taken` is called when the socket has it. Nothing is written after the closing tag. */

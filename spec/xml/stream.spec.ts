@@ -252,6 +252,15 @@ describe('an XML stream over one connection', () => {
     await stream.hangUp()
   })
 
+  it('knows of an end that was read before it had the connection', async () => {
+    near.allowHalfOpen = true
+    near.resume()
+    far.end()
+    await once(near, 'end')
+    assert.equal(near.destroyed, false)
+    await rejects(open().readHeader(), 'S2S_STREAM_CLOSED')
+  })
+
   it('does not read ahead of whoever consumes it', async () => {
     const stream = open()
     far.write(HEADER)
