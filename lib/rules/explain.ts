@@ -3,6 +3,7 @@ import type { SecurityLevel } from '../model/level.ts'
 import type { Alternative, PairStatus, Report, TraceEntry } from '../model/report.ts'
 import { entryText } from './entry-text.ts'
 import { printable } from './escape.ts'
+import { describeOurs } from './sentences.ts'
 import { checkReport } from './stored-report.ts'
 
 /**
@@ -56,7 +57,8 @@ function furtherPairs({ pairs }: Report): readonly string[] {
 
 function ending(report: Report): string {
   const { level, error } = report
-  if (level === undefined) return [withoutLink(report), error?.message, lastFailure(report), better(report)].filter(isText).join(' ')
+  if (level === undefined)
+    return [withoutLink(report), error?.message, lastFailure(report), untriedExternal(report), better(report)].filter(isText).join(' ')
   const worth = worthOf(level, report)
   const raise = better(report)
   if (level !== 'plain-dialback') return [worth, raise].filter(isText).join(' ')
@@ -79,6 +81,15 @@ function lastFailure({ trace, error }: Report): string | undefined {
   if (first < 0 || message === undefined || message === error?.message) return undefined
   const isOfDialback = step === 'dialback' && !message.startsWith('Dialback')
   return `Then ${isOfDialback ? 'dialback failed: ' : ''}${withinSentence(message)}`
+}
+
+/** Where dialback failed because nothing better was to be had for want of a certificate: an operator can mend that. */
+function untriedExternal({ peer, trace, error }: Report): string | undefined {
+  const skipped = trace.findIndex(({ step, code }) => step === 'sasl-external' && code === 'own-certificate')
+  const why = skipped < 0 || peer.direction === 'incoming' ? undefined : describeOurs(peer)
+  if (why === undefined || error?.message.includes(why) === true) return undefined
+  const isFailed = trace.slice(skipped).some(({ step, outcome }) => step === 'dialback' && (outcome === 'failed' || outcome === 'refused'))
+  return isFailed ? `EXTERNAL was not tried: ${why}.` : undefined
 }
 
 /** What may fail on its own: that no proof was left is told by the proofs themselves. */

@@ -84,6 +84,10 @@ const WITHOUT: Readonly<Record<ServerKind, readonly (readonly [meeting: Meeting,
       `SASL authentication was refused: EXTERNAL, not-authorized, certificate has expired. ${DIALBACK_TOO}`
     ],
     [
+      { variant: 'strict', ours: 'missing' },
+      'The peer ended the stream with an error: not-authorized. EXTERNAL was not tried: we have no certificate of our own.'
+    ],
+    [
       { variant: 'strict', ours: 'server-auth-only' },
       `SASL authentication was refused: EXTERNAL, not-authorized, unsupported certificate purpose. ${DIALBACK_TOO}`
     ],

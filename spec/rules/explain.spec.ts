@@ -385,6 +385,41 @@ describe('rules/explain', () => {
     assert.equal(lineOf({ ...skipped, code: 'policy' }, 'invalid'), 'skipped: policy does not want it')
   })
 
+  it('says behind a dialback that failed that EXTERNAL was not tried for want of a certificate', () => {
+    const skipped: TraceEntry = { ...ok, attempt: 1, step: 'sasl-external', outcome: 'skipped', code: 'own-certificate', facts: {} }
+    const message = 'The peer ended the stream with an error: not-authorized.'
+    const error = { code: 'S2S_STREAM_ERROR_RECEIVED', message } as const
+    const failed: TraceEntry = { ...ok, attempt: 1, step: 'dialback', outcome: 'failed', ...error, facts: { encrypted: true } }
+    const lastOf = (report: Partial<Report>): string | undefined =>
+      explain({ ...base, peer: { ...OUTGOING, ours: 'missing' }, error, ...report })
+        .split('\n')
+        .at(-1)
+    assert.equal(
+      lastOf({ trace: [skipped, failed] }),
+      `  There is no link. ${message} EXTERNAL was not tried: we have no certificate of our own.`
+    )
+    assert.equal(
+      lastOf({ peer: { ...OUTGOING, ours: 'self-signed' }, trace: [skipped, { ...failed, outcome: 'refused' }] }),
+      `  There is no link. ${message} EXTERNAL was not tried: our own certificate is self-signed.`
+    )
+    assert.equal(
+      lastOf({ trace: [skipped, failed], alternatives: [{ change: 'tls=never', level: 'plain-dialback' }] }),
+      `  There is no link. ${message} EXTERNAL was not tried: we have no certificate of our own. With tls=never it would be plain-dialback, NOT encrypted.`
+    )
+    for (const [what, trace] of Object.entries({
+      'it was not for that reason': [{ ...skipped, code: 'policy' }, failed],
+      'dialback did not fail': [skipped, { ...failed, outcome: 'ok' } as const],
+      'dialback was not tried': [skipped]
+    } satisfies Record<string, readonly TraceEntry[]>))
+      assert.equal(lastOf({ trace }), `  There is no link. ${message}`, what)
+    const noneLeft = 'No proof of identity that both sides allow is left: not SASL EXTERNAL (we have no certificate of our own).'
+    assert.equal(
+      lastOf({ trace: [skipped, failed], error: { code: 'S2S_NO_PROOF_LEFT', message: noneLeft } })?.includes('was not tried'),
+      false,
+      'it is said once'
+    )
+  })
+
   it('does not tell of a password that nobody configured', () => {
     const clamped = policy('proofs', 'sasl-external', { asked: 'sasl-external,sasl-plain', by: 'clamp', because: 'it is below the floor' })
     assert.equal(explain({ ...base, trace: [clamped] }).split('\n').length, 2)
