@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { LocalServer } from '../auth/local-server.ts'
 import { FederationError } from '../errors.ts'
 import type { Timer } from '../model/plugs.ts'
@@ -8,6 +8,7 @@ import type { HandledStanzas } from '../streams/handled.ts'
 import type { KeptStream } from '../streams/kept-stream.ts'
 import { Deadline } from '../transport/deadline.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
+import { askerOf } from './quota.ts'
 
 /** A managed stream that its initiating entity may take up again, as long as it lasts and for a while after it was lost. */
 export interface ResumableStream {
@@ -15,8 +16,10 @@ export interface ResumableStream {
   readonly id: string
   /** The stream that carries it. undefined: it was lost. */
   carrier: IncomingNegotiation | undefined
-  /** The pairs that were authenticated on it when it was lost. */
+  /** A digest of the pairs that were authenticated on it when it was lost. */
   pairs: string
+  /** From where it came last: whoever holds most of those that were lost makes room. */
+  owner: string
   /** What was handled of it, on whichever stream. */
   handled: HandledStanzas
   /** What we had sent on it when it was last lost (XEP-0288), and what of that was acknowledged. */
@@ -47,6 +50,7 @@ export class ResumableStreams {
       id: randomBytes(16).toString('base64url'),
       carrier: n,
       pairs: '',
+      owner: '',
       handled: n.authenticated.handled,
       sent: n.authenticated.sentCounts,
       kept: undefined,
@@ -121,6 +125,7 @@ export class ResumableStreams {
     if (error === undefined || !isLoss(error)) return this.forget(one)
     // Nothing of the stream itself is held: it is a hundred times the size.
     one.pairs = pairsOf(n)
+    one.owner = askerOf(n.arrival.address) ?? ''
     one.sent = countsOf(one)
     if (!n.parts.isLeaving()) this.#keep(one, n, error)
     one.carrier = undefined
@@ -128,8 +133,22 @@ export class ResumableStreams {
       one,
       this.#server.clock.setTimeout(() => this.forget(one), this.#server.timeouts.resumption)
     )
-    const [oldest] = this.#lost
-    if (oldest !== undefined && this.#lost.size > this.#server.limits.resumableStreams) this.forget(oldest)
+    if (this.#lost.size > this.#server.limits.resumableStreams) this.#makeRoom()
+  }
+
+  /** The oldest of those who hold most goes: nobody takes the place of somebody else's. */
+  #makeRoom(): void {
+    const held = new Map<string, ResumableStream[]>()
+    let most: readonly ResumableStream[] = []
+    for (const one of this.#lost) {
+      const own = held.get(one.owner) ?? []
+      own.push(one)
+      held.set(one.owner, own)
+      // Of two who hold as much, the later one wants the room.
+      if (own.length >= most.length) most = own
+    }
+    const [oldest] = most
+    if (oldest !== undefined) this.forget(oldest)
   }
 
   forget(one: ResumableStream): void {
@@ -181,6 +200,9 @@ function superseded(): FederationError {
   })
 }
 
+/** A digest: the names of many pairs are longer than all else that is kept of a stream. */
 function pairsOf(n: IncomingNegotiation): string {
-  return [...n.authenticated.pairs.keys()].sort().join('\n')
+  return createHash('sha256')
+    .update([...n.authenticated.pairs.keys()].sort().join('\n'))
+    .digest('base64')
 }

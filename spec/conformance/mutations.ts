@@ -140,6 +140,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/links/verifications.spec.ts']
   },
   {
+    rule: 'whoever lost most streams makes room for more',
+    id: 'ENG-Q-a',
+    file: 'lib/incoming/resumable.ts',
+    find: 'const own = held.get(one.owner) ?? []',
+    replace: "const own = held.get('') ?? []",
+    specs: ['spec/incoming/resumption.spec.ts']
+  },
+  {
     rule: 'an answer counts only for the pair that was asked about',
     id: 'XEP0220-2.1.1-b',
     file: 'lib/auth/dialback-initiating.ts',

@@ -17,8 +17,13 @@ const NOT_FOUND = failed('item-not-found')
 afterEach(endScenes)
 
 /** A stream of a domain to montague.example that its certificate has authenticated. */
-async function authenticated(scene: Scene, from = 'capulet.example', alsoFor: readonly string[] = []): Promise<Caller> {
-  const caller = await scene.call()
+async function authenticated(
+  scene: Scene,
+  from = 'capulet.example',
+  alsoFor: readonly string[] = [],
+  at: { readonly from?: string } = {}
+): Promise<Caller> {
+  const caller = await scene.call(at)
   await caller.startTls(certificate(from, 'valid', alsoFor), header({ from }))
   await caller.say(header({ from }))
   await caller.say(auth('='))
@@ -170,6 +175,21 @@ describe('incoming/resumption', () => {
     const caller = await authenticated(scene)
     assert.equal(await caller.say(resume(first) + resume(second)), NOT_FOUND + resumed(second, 2))
     assert.equal(await (await authenticated(scene)).say(resume(third)), resumed(third, 3))
+  })
+
+  it('[ENG-Q-a] keeps the lost streams of one peer however many another loses: whoever has most of them makes room', async () => {
+    const scene = await createScene({ limits: { resumableStreams: 3 } })
+    const honest = [await lost(scene, 1), await lost(scene, 2)]
+    const strangers: string[] = []
+    for (let n = 0; n < 5; n += 1) {
+      const stranger = await authenticated(scene, 'other.example', [], { from: '198.51.100.66' })
+      strangers.push(await enabled(stranger))
+      stranger.reset()
+      await scene.clock.settle()
+    }
+    for (const [at, id] of honest.entries()) assert.equal(await (await authenticated(scene)).say(resume(id)), resumed(id, at + 1))
+    const again = await authenticated(scene, 'other.example', [], { from: '198.51.100.66' })
+    assert.equal(await again.say(strangers.map(id => resume(id)).join('')), NOT_FOUND.repeat(4) + resumed(strangers[4] ?? '', 0))
   })
 
   it('[ENG-Q-a] ends the old connection with conflict if it is still there, and handles nothing of it any more', async () => {
