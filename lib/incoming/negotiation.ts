@@ -9,7 +9,7 @@ import type { Timer } from '../model/plugs.ts'
 import type { OwnState, Peer, Step } from '../model/policy.ts'
 import type { Report } from '../model/report.ts'
 import { alternativesOf } from '../rules/alternatives.ts'
-import { Deadline } from '../transport/deadline.ts'
+import { crowdedController, Deadline } from '../transport/deadline.ts'
 import { XmlStream } from '../xml/stream.ts'
 import { AuthenticatedPairs } from './authenticated.ts'
 import { Farewell } from './farewell.ts'
@@ -38,7 +38,7 @@ export class IncomingNegotiation {
   /** Pairs whose keys are being verified, by `pairKey`; none outlives the header that it came under. */
   readonly pending = new Set<string>()
   readonly refusedKeys: RefusedKeys
-  #header = new AbortController()
+  #header = crowdedController()
   peer: Peer
   saslFailures = 0
   /** How many questions of other receiving servers were answered. */
@@ -51,7 +51,7 @@ export class IncomingNegotiation {
   /** Resolves with the report of the negotiation: at the first authenticated pair, or when the stream ended without one. */
   readonly negotiated: Promise<Report>
   readonly #startedAt: number
-  readonly #over = new AbortController()
+  readonly #over = crowdedController()
   readonly #deadline: Timer
   readonly #farewell: Farewell
   #stopped: FederationError | undefined
@@ -95,7 +95,7 @@ export class IncomingNegotiation {
   /** Another header follows: nothing that is still being found out under the one before may count (RFC 6120 §5.4.3.3, §6.4.6). */
   leaveHeader(): void {
     this.#header.abort(new FederationError('S2S_STREAM_CLOSED', { detail: 'the stream began anew' }))
-    this.#header = new AbortController()
+    this.#header = crowdedController()
     this.pending.clear()
   }
 

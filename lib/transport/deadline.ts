@@ -3,10 +3,17 @@ import { FederationError } from '../errors.ts'
 import { abortReason, unlessAborted } from '../model/aborted.ts'
 import type { Clock, Timer } from '../model/plugs.ts'
 
+/** One negotiation has as many steps and verifications under way as its limits allow: many listeners are no leak here. */
+export function crowdedController(): AbortController {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
+}
+
 /** A signal that is aborted with `S2S_TIMEOUT` after a time on the engine's clock, or with its parent's reason before. */
 export class Deadline {
   readonly signal: AbortSignal
-  readonly #controller = new AbortController()
+  readonly #controller = crowdedController()
   readonly #timer: Timer
   readonly #parent: AbortSignal | undefined
   readonly #onParent = (): void => {
@@ -15,8 +22,6 @@ export class Deadline {
 
   constructor(clock: Clock, milliseconds: number, what: string, parent: AbortSignal | undefined) {
     this.signal = this.#controller.signal
-    // One negotiation has as many steps and verifications under way as its limits allow: many listeners are no leak here.
-    setMaxListeners(0, this.signal)
     this.#parent = parent
     this.#timer = clock.setTimeout(
       () => this.#controller.abort(new FederationError('S2S_TIMEOUT', { detail: `${what} took more than ${milliseconds} ms` })),

@@ -420,6 +420,21 @@ describe('incoming/dialback, limits', () => {
     assert.equal(scene.asked.length, 9, 'room is given back')
   })
 
+  it('[ENG-DB-a] has Node complain of nothing while as many keys are verified as may be', async () => {
+    const complaints: string[] = []
+    const listen = (warning: Error): void => void complaints.push(warning.message)
+    process.on('warning', listen)
+    try {
+      const { scene, caller } = await inClear()
+      await caller.say(Array.from({ length: 16 }, (_, index) => key('K', `d${index}.example`)).join(''))
+      assert.equal(scene.asked.length, 16)
+      await new Promise(resolve => setImmediate(resolve))
+      assert.deepEqual(complaints, [])
+    } finally {
+      process.off('warning', listen)
+    }
+  })
+
   it('[ENG-DB-a] bounds what is verified for one address, over all its streams', async () => {
     const scene = await createScene({ limits: { verificationsPerAddress: 2 } })
     const callers = [await scene.call(), await scene.call(), await scene.call({ from: '192.0.2.3' })]
