@@ -18,14 +18,27 @@ interface Meeting {
   readonly variant: ServerVariant
   readonly theirs?: Shown
   readonly ours?: CertificateState
+  /** Whether it is published for TLS from the first byte, and for nothing else. */
+  readonly direct?: boolean
   readonly options?: readonly string[]
 }
 
+const ACCEPTING = ['--option', 'acceptSelfSigned=true']
+
 const GOLDEN: Readonly<Record<Exclude<SecurityLevel, 'sasl-plain'>, Meeting>> = {
   'sasl-external': { variant: 'strict' },
-  'tls-dialback': { variant: 'default', theirs: 'self-signed', options: ['--option', 'acceptSelfSigned=true'] },
+  'tls-dialback': { variant: 'default', theirs: 'self-signed', options: ACCEPTING },
   'plain-dialback': { variant: 'plain' }
 }
+
+/** Meetings with a link, beside the golden ones. */
+const WITH: readonly (readonly [meeting: Meeting, level: SecurityLevel])[] = [
+  [{ variant: 'optional' }, 'sasl-external'],
+  [{ variant: 'optional', ours: 'missing' }, 'tls-dialback'],
+  [{ variant: 'optional', theirs: 'self-signed', options: ACCEPTING }, 'tls-dialback'],
+  [{ variant: 'default', direct: true }, 'sasl-external'],
+  [{ variant: 'default', direct: true, theirs: 'self-signed', options: ACCEPTING }, 'tls-dialback']
+]
 
 const REQUIRED_BY_US = 'The peer refused STARTTLS: it does not offer it, and when it was asked all the same, it ended the stream with'
 
@@ -53,7 +66,7 @@ const WITHOUT: Readonly<Record<ServerKind, readonly (readonly [meeting: Meeting,
       "The peer refused us because of our certificate: not-authorized, Your server's certificate is not trusted."
     ],
     [
-      { variant: 'nodialback', theirs: 'self-signed', options: ['--option', 'acceptSelfSigned=true'] },
+      { variant: 'nodialback', theirs: 'self-signed', options: ACCEPTING },
       'No proof of identity that both sides allow is left: not SASL EXTERNAL (the certificate of the peer authenticates nobody), ' +
         'not dialback (the peer does not offer it).'
     ],
@@ -96,10 +109,7 @@ const WITHOUT: Readonly<Record<ServerKind, readonly (readonly [meeting: Meeting,
       'The peer refused STARTTLS: it does not offer it, and when it was asked all the same, it said no.'
     ],
     [{ variant: 'default', theirs: 'self-signed' }, 'The certificate of the peer is not accepted: self-signed.'],
-    [
-      { variant: 'nodialback', theirs: 'self-signed', options: ['--option', 'acceptSelfSigned=true'] },
-      'The peer ended the stream with an error: not-authorized.'
-    ],
+    [{ variant: 'nodialback', theirs: 'self-signed', options: ACCEPTING }, 'The peer ended the stream with an error: not-authorized.'],
     [
       { variant: 'default', ours: 'expired', options: ['--policy', 'strict'] },
       'SASL authentication was refused: EXTERNAL, not-authorized, certificate has expired.'
@@ -123,6 +133,15 @@ for (const kind of KINDS)
         assert.equal(normalised(stdout), readFileSync(file, 'utf8'))
       })
 
+    for (const [meeting, level] of WITH)
+      it(`reaches ${level}, ${titleOf(meeting)}`, async () => {
+        const { code, stdout } = await check(kind, meeting)
+        assert.deepEqual([code, stdout.split('\n')[0]], [0, `${ENGINE} → ${DOMAIN[kind]}: ${level}`], stdout)
+        const service =
+          meeting.direct === true ? /SRV _xmpps-server\._tcp\.\S+ → \S+ \(direct TLS\)$/m : /SRV _xmpp-server\._tcp\.\S+ → \S+$/m
+        assert.match(stdout, service)
+      })
+
     for (const [meeting, last] of WITHOUT[kind])
       it(`names the cause, ${titleOf(meeting)}: ${last}`, async () => {
         const { code, stdout } = await check(kind, meeting)
@@ -132,19 +151,28 @@ for (const kind of KINDS)
       })
   })
 
-function titleOf({ variant, theirs = 'valid', ours = 'valid', options = [] }: Meeting): string {
-  return [variant, `${theirs} there`, `${ours} here`, ...(options.length === 0 ? [] : [options.join(' ')])].join(', ')
+function titleOf({ variant, theirs = 'valid', ours = 'valid', direct = false, options = [] }: Meeting): string {
+  return [
+    variant + (direct ? ' by direct TLS' : ''),
+    `${theirs} there`,
+    `${ours} here`,
+    ...(options.length === 0 ? [] : [options.join(' ')])
+  ].join(', ')
 }
 
 function undated(text: string): string {
   return text.replace(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/gu, 'DATE')
 }
 
-async function check(kind: ServerKind, { variant, theirs = 'valid', ours = 'valid', options = [] }: Meeting): Promise<Run> {
+async function check(kind: ServerKind, { variant, theirs = 'valid', ours = 'valid', direct = false, options = [] }: Meeting): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), 'check-'))
   const lab = await openLab(kind, { variant, credentials: authority => authority.issue(DOMAIN[kind], { state: theirs }) })
   try {
     lab.publish(ENGINE, { address: lab.address, port: PORT })
+    if (direct) {
+      lab.dns.zone.remove(`_xmpp-server._tcp.${lab.theirs}`)
+      lab.dns.zone.srv(`_xmpps-server._tcp.${lab.theirs}`, [{ target: `host.${lab.theirs}`, port: lab.server.directPort }])
+    }
     const where = ['--resolver', `${lab.dns.address}:${lab.dns.port}`, '--listen', `${lab.address}:${PORT}`, '--allow-private']
     return await runHere('check', lab.theirs, '--from', ENGINE, ...where, ...shown(lab, ours, folder), ...options)
   } finally {
