@@ -4,6 +4,7 @@ import { verifiedByAuthority, vouchedByCertificate } from '../auth/dialback-rece
 import type { JudgedCertificate } from '../auth/dialback-receiving.ts'
 import type { Evidence } from '../auth/evidence.ts'
 import { FederationError } from '../errors.ts'
+import { underBoth } from '../model/aborted.ts'
 import { pairKey, parseDomain } from '../model/domain.ts'
 import type { DomainPair } from '../model/domain.ts'
 import { trimKey } from '../rules/dialback-key.ts'
@@ -151,13 +152,14 @@ async function prove({ pair, key }: ReceivedKey, on: KeyStream): Promise<Evidenc
   const { encrypted, parts } = on
   const facts: StepFacts<'dialback'> = { encrypted, pair }
   return await on.step(facts, async ofStep => {
-    const signal = AbortSignal.any([ofStep, on.signal])
     const allowed = await on.allowed(pair)
     if (FederationError.is(allowed)) return allowed
     const vouched = vouchedByCertificate(pair, allowed.certificate)
     if (vouched === undefined) {
-      const by = { verify: parts.verify, server: parts.server, signal, encrypted }
-      return await verifiedByAuthority({ pair, streamId: on.id, key, asker: askerOf(on.address) }, by, facts)
+      const request = { pair, streamId: on.id, key, asker: askerOf(on.address) }
+      return await underBoth(ofStep, on.signal, async signal => {
+        return await verifiedByAuthority(request, { verify: parts.verify, server: parts.server, signal, encrypted }, facts)
+      })
     }
     facts.answer = 'valid'
     facts.withoutDialback = true

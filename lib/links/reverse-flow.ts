@@ -13,6 +13,7 @@ import { connectionOf } from '../rules/multiplexing.ts'
 import { kindOf } from '../rules/permitted.ts'
 import { Delivery } from '../streams/delivery.ts'
 import type { LiveLink } from '../streams/standing.ts'
+import { crowdedController } from '../transport/deadline.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { createStanza } from '../xml/stanza.ts'
 import type { XmlStream } from '../xml/stream.ts'
@@ -37,7 +38,7 @@ export class ReverseFlow {
   readonly #pairs = new Map<string, PairStatus>()
   readonly #options: ReverseFlowOptions
   readonly #keys: KeysBack
-  readonly #over = new AbortController()
+  readonly #over = crowdedController()
 
   constructor(first: Evidence, options: ReverseFlowOptions) {
     this.#options = options

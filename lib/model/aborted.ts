@@ -33,3 +33,19 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | u
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
   }
 }
+
+/** Runs work under a signal that is aborted with either of two. Neither keeps anything of it afterwards, however long it lives. */
+export async function underBoth<T>(one: AbortSignal, other: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController()
+  const listeners = [one, other].map(each => {
+    const onAbort = (): void => controller.abort(each.reason)
+    if (each.aborted) onAbort()
+    each.addEventListener('abort', onAbort, { once: true })
+    return (): void => each.removeEventListener('abort', onAbort)
+  })
+  try {
+    return await run(controller.signal)
+  } finally {
+    for (const leave of listeners) leave()
+  }
+}
