@@ -84,7 +84,11 @@ export class Delivery implements OrderedStream {
   join({ pair }: PairStatus): void {
     const key = pairKey(pair)
     this.#pairs.add(key)
-    this.#order.join(key, this)
+    for (const each of this.#order.join(key, this)) {
+      if (each.#isOver || each === this) continue
+      each.#source?.supersede(superseded())
+      break
+    }
   }
 
   /** A pair has fallen: nothing of it is handed over any more; nor what comes behind it, where that would have to be counted along. */

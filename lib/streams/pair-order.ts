@@ -13,6 +13,9 @@ interface Streams<Stream> {
 
 const NOBODY: readonly never[] = []
 
+/** A server that is restarted again and again leaves some behind until it is noticed that those are dead. */
+const MOST_STREAMS = 256
+
 /**
  * Which streams each pair's stanzas may come on, and which they came on last; pairs are known by their `pairKey`. A pair that begins to
  * come on another stream has left the others, as a rule because those were lost: what came on them is older, be it read or not.
@@ -27,11 +30,16 @@ export class PairOrder<Stream extends OrderedStream> {
   /** What waits for each stream, with whichever pair. */
   readonly #youngers = new Map<Stream, Set<Stream>>()
 
-  /** The pair is authenticated on this stream. */
-  join(key: string, stream: Stream): void {
-    const known = this.#pairs.get(key)
-    if (known === undefined) this.#pairs.set(key, { all: new Set([stream]), last: undefined })
-    else known.all.add(stream)
+  /**
+   * The pair is authenticated on this stream.
+   *
+   * @returns all that it is on, this one last, where those are more than one peer needs; each is looked at when the pair changes over
+   */
+  join(key: string, stream: Stream): Iterable<Stream> {
+    const known = this.#pairs.get(key) ?? { all: new Set(), last: undefined }
+    this.#pairs.set(key, known)
+    known.all.add(stream)
+    return known.all.size > MOST_STREAMS ? known.all : NOBODY
   }
 
   /**

@@ -148,6 +148,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/resumption.spec.ts']
   },
   {
+    rule: 'a pair is on a bounded number of streams',
+    id: 'XEP0205-c',
+    file: 'lib/streams/pair-order.ts',
+    find: 'known.all.size > MOST_STREAMS ? known.all : NOBODY',
+    replace: 'NOBODY',
+    specs: ['spec/incoming/pair-order.spec.ts']
+  },
+  {
     rule: 'an answer counts only for the pair that was asked about',
     id: 'XEP0220-2.1.1-b',
     file: 'lib/auth/dialback-initiating.ts',

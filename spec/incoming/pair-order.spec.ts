@@ -55,6 +55,17 @@ describe('incoming/the order of a pair that goes on on another stream', () => {
     })
   }
 
+  it('[XEP0205-c] has a pair on so many streams and no more: the one that it came on first makes room', async () => {
+    const scene = await createScene()
+    const callers: Caller[] = []
+    for (let n = 0; n < 258; n += 1) callers.push(await authenticated(scene))
+    const ended: number[] = []
+    for (const [n, caller] of callers.entries()) if ((await caller.hear()).includes('<conflict ')) ended.push(n)
+    assert.deepEqual(ended, [0, 1])
+    for (const caller of callers.slice(2)) await caller.say(numbered('1'))
+    assert.equal(scene.stanzas.length, 256)
+  }).timeout(20_000)
+
   for (const white of [' ', '\n', ' \r\n\t']) {
     it(`[RFC6120-10.1-b] waits for nothing behind ${JSON.stringify(white)}: white space keeps a stream and is no part of a stanza`, async () => {
       const heard: string[] = []
