@@ -149,9 +149,9 @@ describe('an engine with a part of the application that misbehaves', () => {
       server: (connection, options) => fails(() => inner.server(connection, { ...options, ...heedless }))
     }
     const broken = { tls, timeouts: { step: 1_000 }, policy: policies.strict() }
-    const code = how === 'throws' || how === 'rejects' ? 'S2S_TLS_HANDSHAKE' : 'S2S_TIMEOUT'
+    const code = how === 'throws' || how === 'rejects' ? 'S2S_INTERNAL' : 'S2S_TIMEOUT'
 
-    it(`leaves no connection to a peer open when its Tls ${how}`, async () => {
+    it(`[ENG-TLS-a] leaves no connection to a peer open when its Tls ${how}`, async () => {
       await world.engine('b.example', { timeouts: { step: 60_000, negotiation: 60_000 } })
       const a = await world.engine('a.example', broken)
       const report = await world.run(a.probe(PAIR))
@@ -160,7 +160,16 @@ describe('an engine with a part of the application that misbehaves', () => {
       assert.equal(world.network.wires.length, 0)
     })
 
-    it(`leaves no connection of a peer open when its Tls ${how}`, async () => {
+    if (code === 'S2S_INTERNAL')
+      it(`does not go on in clear when its Tls ${how}: that is no failure of the peer's`, async () => {
+        await world.engine('b.example')
+        const a = await world.engine('a.example', { tls })
+        const report = await world.run(a.probe(PAIR))
+        assert.deepEqual([report.level, report.error?.code], [undefined, code])
+        assert.match(report.error?.message ?? '', /the Tls failed: the key is not there/u)
+      })
+
+    it(`[ENG-TLS-a] leaves no connection of a peer open when its Tls ${how}`, async () => {
       const b = await world.engine('b.example', broken)
       const ended = new Promise<Report>(resolve => b.on('negotiation-ended', ({ report }) => resolve(report)))
       const a = await world.engine('a.example', { timeouts: { step: 60_000, negotiation: 60_000 }, policy: policies.strict() })

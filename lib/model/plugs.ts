@@ -107,8 +107,8 @@ export interface Secured {
 /**
  * Upgrades a duplex in either role. Neither role judges certificates, and the receiving one always asks for one. A handshake
  * that fails rejects with `S2S_TLS_HANDSHAKE`, or `S2S_CERTIFICATE_REFUSED` when the peer refused our certificate, and the
- * connection is destroyed. The engine sees to both where the plug does not: other errors become the former's cause, and nothing is
- * left of a handshake that goes on when its signal is aborted.
+ * connection is destroyed. Other errors are faults of ours (`S2S_INTERNAL`), after which nothing goes on in clear. Nothing is left of a
+ * handshake that goes on when its signal is aborted: the engine sees to that where the plug does not.
  */
 export interface Tls {
   createContext(credentials: Credentials): TlsContext

@@ -9,7 +9,7 @@ import { contained } from './contained.ts'
  * plug does: one that throws, rejects, never answers or succeeds too late leaves nothing open.
  *
  * @param signal ends with the step that awaits this: when it is aborted nobody takes what comes
- * @throws FederationError what the plug rejects with, `S2S_TLS_HANDSHAKE` around an error that is not ours, or the reason of the abort
+ * @throws FederationError what the plug rejects with, `S2S_INTERNAL` around an error that is not ours, or the reason of the abort
  */
 export async function handshake(connection: Duplex, signal: AbortSignal, begin: () => Promise<Secured>): Promise<Secured> {
   try {
@@ -22,7 +22,9 @@ export async function handshake(connection: Duplex, signal: AbortSignal, begin: 
   } catch (thrown) {
     drop(connection)
     if (FederationError.is(thrown)) throw thrown
-    throw new FederationError('S2S_TLS_HANDSHAKE', { detail: thrown instanceof Error ? thrown.message : String(thrown), cause: thrown })
+    // A Tls that is broken says nothing of the peer, and is no reason to meet it in clear.
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    throw new FederationError('S2S_INTERNAL', { detail: `the Tls failed: ${why}`, cause: thrown })
   }
 }
 

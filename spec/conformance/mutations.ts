@@ -347,6 +347,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/links/slow-handlers.spec.ts']
   },
   {
+    rule: 'a handshake that is given up leaves no connection behind, whatever Tls is plugged in',
+    id: 'ENG-TLS-a',
+    file: 'lib/transport/handshake.ts',
+    find: "  signal.addEventListener('abort', () => drop(duplex), { once: true })",
+    replace: '',
+    specs: ['spec/federation-plugs.spec.ts']
+  },
+  {
     rule: 'what a peer says it has handled of a lost stream is judged',
     id: 'XEP0198-6-a',
     file: 'lib/incoming/stream-management.ts',
