@@ -162,6 +162,6 @@ listen:
   - { port: ${DIRECT_PORT}, tls: true, ${listener} }
   - { port: ${COMMAND_PORT}, ip: "${at.address}", module: ejabberd_http, request_handlers: { /api: mod_http_api } }
 api_permissions: { specs: { from: [mod_http_api], who: { ip: 127.0.0.0/8 }, what: [send_stanza] } }
-modules: { mod_disco: {}, mod_ping: {}, mod_admin_extra: {}${HAS_DIALBACK[variant] ? ', mod_s2s_dialback: {}' : ''} }
+modules: { mod_disco: {}, mod_ping: {}, mod_muc: {}, mod_admin_extra: {}${HAS_DIALBACK[variant] ? ', mod_s2s_dialback: {}' : ''} }
 `
 }
