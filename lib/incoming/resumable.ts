@@ -175,7 +175,7 @@ export class ResumableStreams {
   #keep(one: ResumableStream, n: IncomingNegotiation, cause: FederationError): void {
     const kept = n.authenticated.reversed?.keep(cause)
     if (kept === undefined) return
-    const key = pairsOf(n)
+    const key = namesOf(n)
     one.kept = kept
     this.#kept.get(key)?.giveUp()
     this.#kept.set(key, kept)
@@ -200,9 +200,11 @@ function superseded(): FederationError {
   })
 }
 
+function namesOf(n: IncomingNegotiation): string {
+  return [...n.authenticated.pairs.keys()].sort().join('\n')
+}
+
 /** A digest: the names of many pairs are longer than all else that is kept of a stream. */
 function pairsOf(n: IncomingNegotiation): string {
-  return createHash('sha256')
-    .update([...n.authenticated.pairs.keys()].sort().join('\n'))
-    .digest('base64')
+  return createHash('sha256').update(namesOf(n)).digest('base64')
 }
