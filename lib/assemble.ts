@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { LocalServer } from './auth/local-server.ts'
+import { FederationError } from './errors.ts'
 import type { Domain } from './model/domain.ts'
 import type { SocketAddress } from './model/plugs.ts'
 import type { Guard, OwnState, Policy, Rulebook } from './model/policy.ts'
@@ -80,8 +81,10 @@ export function createLocalServer(
       return ownState(judge.judge(context?.chain ?? [], local, clock.now(), undefined))
     },
     background(work) {
-      background.add(work)
-      void work.finally(() => background.delete(work))
+      // Nothing that is known rejects there; what does has no caller to be told.
+      const done = work.then(undefined, (cause: unknown) => observer.warn(FederationError.from(cause)))
+      background.add(done)
+      void done.then(() => background.delete(done))
     },
     async settled() {
       while (background.size > 0) await Promise.all(background)
