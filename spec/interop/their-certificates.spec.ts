@@ -14,7 +14,8 @@ const CLAUSES: Readonly<Partial<Record<Shown, string>>> = {
 }
 /** Milliseconds that we wait for Prosody, which says nothing when it cannot ask. */
 const CALL_BACK = 1_500
-/** Of ours as well, for ejabberd remembers for a while who has refused it. */
+/** Of ours as well: each has lines of its own in the log, and ejabberd remembers for a while who has refused it. */
+const REFUSING = 'refusing.engine.test'
 const ABORTING = 'aborting.engine.test'
 /** How its log has a stream that ended without an error. */
 const ENDED: Readonly<Record<ServerKind, RegExp>> = {
@@ -29,7 +30,7 @@ for (const kind of KINDS)
       const lab = suiteLab(kind, {
         variant: 'default',
         credentials: authority => authority.issue(`${kind}.test`, { state: theirs }),
-        domains: [ENGINE, ABORTING]
+        domains: [ENGINE, REFUSING, ABORTING]
       })
 
       it('is met where the policy accepts it to encrypt with: dialback over TLS both ways, and pings cross', async () => {
@@ -56,7 +57,7 @@ for (const kind of KINDS)
       })
 
       it('is refused when it comes to us, under the default policy: the stream just ends, as its own log has it, and it stays away', async () => {
-        const { report, comings, said } = await comes(lab(), { ours: ENGINE, policy: policies.ladder() })
+        const { report, comings, said } = await comes(lab(), { ours: REFUSING, policy: policies.ladder() })
         assert.equal(report.level, undefined)
         assert.match(explain(report), new RegExp(`There is no link\\. The certificate of the peer is not accepted: ${clause}\\.`))
         assert.equal(comings, 1, 'it may come in clear, and does not')
