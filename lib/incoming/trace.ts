@@ -20,7 +20,7 @@ export interface Ending {
 }
 
 /** An attacker's thousandth refused key teaches nobody anything: a trace stops here, and events go on. */
-const MOST_ENTRIES = 500
+const MOST_ENTRIES = 100
 
 /** The trace of one incoming stream: what its report keeps, and what its observers are told as it happens. */
 export class Trace {

@@ -5,6 +5,7 @@ import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
+import { detachStanza } from '../xml/stanza.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { HandledStanzas } from './handled.ts'
 import { Handler } from './handler.ts'
@@ -183,6 +184,7 @@ export class Delivery implements OrderedStream {
   }
 
   #wait(next: Waiting): void {
+    detachStanza(next.stanza)
     this.#waiting.push(next)
     this.#waitingOf.set(next.key, (this.#waitingOf.get(next.key) ?? 0) + 1)
     this.#waitingBytes += next.size

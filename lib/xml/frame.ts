@@ -49,6 +49,8 @@ export interface ElementFrame {
   bytes(): Buffer
   /** The same payload under a start tag written anew, with these addresses. What is undefined stays as it is. */
   readdressed(header: Readdressing): ElementFrame
+  /** For who keeps it: holds on to its own bytes, and no more to a much larger chunk that they came in. */
+  detach(): void
 }
 
 /** The end tag of the root. */
@@ -87,8 +89,8 @@ export class ReceivedElement implements ElementFrame {
   readonly kind = 'element'
   readonly size: number
   readonly #tag: Readonly<StartTag>
-  readonly #bytes: Buffer
-  readonly #at: number
+  #bytes: Buffer
+  #at: number
   #head: string | undefined
 
   constructor(tag: Readonly<StartTag>, bytes: Buffer, at: number, size: number) {
@@ -159,6 +161,15 @@ export class ReceivedElement implements ElementFrame {
     return new ReaddressedElement(this, { name: start.name, attributes, empty: start.empty }, () => this.#payload())
   }
 
+  detach(): void {
+    if (this.#bytes.buffer.byteLength <= 2 * this.size) return
+    // Not of the pool, which would be held instead.
+    const own = Buffer.allocUnsafeSlow(this.size)
+    this.#bytes.copy(own, 0, this.#at, this.#at + this.size)
+    this.#bytes = own
+    this.#at = 0
+  }
+
   /** The bytes after the start tag. */
   #payload(): Buffer {
     if (this.#tag.certified) return this.#bytes.subarray(this.#at + this.#tag.end, this.#at + this.size)
@@ -218,6 +229,10 @@ class ReaddressedElement implements ElementFrame {
     this.#bytes = start.empty ? head : Buffer.concat([head, payload()])
     this.#payloadAt = head.length
     this.size = this.#bytes.length
+  }
+
+  detach(): void {
+    // It was written anew, and holds nothing else.
   }
 
   element(): Element {

@@ -23,6 +23,11 @@ export function createStanza(frame: ElementFrame, from: Address, to: Address): S
   return new FramedStanza(frame, frame.name, from, to)
 }
 
+/** For who keeps a stanza: it holds on to its own bytes, and no more to a much larger chunk that they came in. */
+export function detachStanza(stanza: Stanza): void {
+  if (isReceived(stanza)) stanza.detach()
+}
+
 /** Whether a value is a stanza that was received by this library, and nothing that looks like one. */
 export function isReceived(value: unknown): value is FramedStanza {
   return FramedStanza.isOne(value)
@@ -44,6 +49,10 @@ class FramedStanza implements Stanza {
     this.to = to
     this.id = frame.id
     this.type = frame.type
+  }
+
+  detach(): void {
+    this.#frame.detach()
   }
 
   get element(): Element {

@@ -156,6 +156,14 @@ export const mutations: readonly Mutation[] = [
     specs: ['spec/incoming/pair-order.spec.ts']
   },
   {
+    rule: 'what is kept of a chunk is no more than the stanza',
+    id: 'XEP0205-c',
+    file: 'lib/xml/frame.ts',
+    find: 'if (this.#bytes.buffer.byteLength <= 2 * this.size) return',
+    replace: 'if (this.size > 0) return',
+    specs: ['spec/xml/framer.spec.ts']
+  },
+  {
     rule: 'an answer counts only for the pair that was asked about',
     id: 'XEP0220-2.1.1-b',
     file: 'lib/auth/dialback-initiating.ts',

@@ -498,7 +498,7 @@ describe('incoming/dialback, limits', () => {
       scene.asked.at(-1)?.fail(new FederationError('S2S_DNS_NO_SERVICE'))
     }
     await caller.hear()
-    assert.ok(([...scene.links][0]?.report.trace.length ?? Infinity) <= 500)
+    assert.ok(([...scene.links][0]?.report.trace.length ?? Infinity) <= 100)
   })
 })
 

@@ -355,6 +355,23 @@ describe('The bytes of an element', () => {
   })
 })
 
+describe('An element that is kept', () => {
+  it('[XEP0205-c] holds on to nothing of a much larger chunk that it came in, and is the same', () => {
+    const content = "<message from='a' id='1'><body>hi &amp; bye</body></message>"
+    const chunk = Buffer.from(HEADER + content + ' '.repeat(20_000))
+    const framer = new Framer(LIMITS)
+    framer.feed(chunk)
+    framer.next()
+    const frame = framer.next()
+    assert.ok(frame?.kind === 'element')
+    const before = frame.bytes().toString()
+    frame.detach()
+    chunk.fill(0)
+    assert.equal(frame.bytes().toString(), before)
+    assert.deepEqual([frame.name, frame.from, frame.id, frame.element().getChildText('body')], ['message', 'a', '1', 'hi & bye'])
+  })
+})
+
 describe('What is pending', () => {
   it('is every byte after the last frame, white space included', () => {
     const framer = new Framer(LIMITS)
