@@ -28,6 +28,9 @@ export interface ReceptionOptions {
   readonly carriers: ReversedCarriers
 }
 
+/** Milliseconds in which connections that are turned away make one warning. */
+const SUMMED_UP = 1_000
+
 /** What a connection takes of what its address may have. */
 interface Place {
   /** Somebody is authenticated: servers open one stream per pair, and pairs grow with the domains of both sides. */
@@ -46,6 +49,9 @@ export class Reception {
   readonly #unauthenticated: Quota
   readonly #penalties = new Set<Timer>()
   #isLeaving = false
+  /** Connections turned away since a warning told of some, and when that was. */
+  #turnedAway = 0
+  #toldAt = -Infinity
   #stopped: FederationError | undefined
 
   constructor(options: ReceptionOptions) {
@@ -133,6 +139,17 @@ export class Reception {
     connection.on('error', () => undefined).destroy()
     const error = this.#stopped ?? new FederationError('S2S_LIMIT', { detail: 'too many incoming connections' })
     this.#server.background(n.finish(error))
+    if (this.#stopped === undefined) this.#sumUp()
+  }
+
+  #sumUp(): void {
+    const { clock, observer } = this.#server
+    this.#turnedAway += 1
+    if (clock.now() - this.#toldAt < SUMMED_UP) return
+    const times = this.#turnedAway === 1 ? 'an incoming connection was' : `${this.#turnedAway} incoming connections were`
+    observer.warn(new FederationError('S2S_LIMIT', { detail: `${times} turned away: too many are there, from one address or in all` }))
+    this.#turnedAway = 0
+    this.#toldAt = clock.now()
   }
 
   #later(release: () => void): void {

@@ -72,10 +72,14 @@ export function writeLine<E extends keyof FederationEvents>(logger: Logger, even
 function logEnd(logger: Answering, id: string, report: Report): unknown {
   const fields = { negotiation: id, ...about(report.peer), took: report.endedAt - report.startedAt }
   if (report.level !== undefined) return logger.info({ ...fields, level: report.level }, 'negotiation ended')
-  return logger.info(
-    { ...fields, code: report.error?.code, step: report.error?.step },
-    report.error?.message ?? 'negotiation ended without a link'
-  )
+  const failure = { ...fields, code: report.error?.code, step: report.error?.step }
+  const message = report.error?.message ?? 'negotiation ended without a link'
+  // A stranger can make any number of these; a warning a second sums them up.
+  return isTurnedAway(report) ? logger.debug(failure, message) : logger.info(failure, message)
+}
+
+function isTurnedAway({ peer, trace, error }: Report): boolean {
+  return peer.direction === 'incoming' && trace.length === 0 && error?.code === 'S2S_LIMIT'
 }
 
 function about(peer: Peer): object {

@@ -152,6 +152,21 @@ describe('incoming/limits', () => {
     assert.match(await (await scene.call()).say(header()), /<stream:features>/)
   })
 
+  it('[XEP0205-a] warns of connections that it turns away once a second, and says how many they were', async () => {
+    const scene = await createScene({ limits: { incomingPerAddress: 1 } })
+    const caller = await scene.call()
+    await caller.say(header())
+    const warnings = (): readonly (string | undefined)[] =>
+      scene.events.flatMap(([event, detail]) => (event === 'warning' ? [(detail as FederationEvents['warning']).error.detail] : []))
+    for (let number = 0; number < 50; number += 1) await scene.call()
+    await scene.clock.settle()
+    assert.deepEqual(warnings(), ['an incoming connection was turned away: too many are there, from one address or in all'])
+    await scene.clock.advance(1_000)
+    await scene.call()
+    await scene.clock.settle()
+    assert.deepEqual(warnings().slice(1), ['50 incoming connections were turned away: too many are there, from one address or in all'])
+  })
+
   it('[XEP0205-a] has room for an address again when somebody is authenticated on its stream, and never above the bound of all', async () => {
     const scene = await createScene({ limits: { unauthenticatedPerAddress: 1, incomingPerAddress: 3 } })
     const link = await authenticated(scene)

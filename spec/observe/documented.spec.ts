@@ -66,6 +66,7 @@ const SAMPLES: { readonly [E in Event]: readonly FederationEvents[E][] } = {
   'negotiation-ended': [
     { id: 'n', report: { ...open, level: 'tls-dialback' } },
     { id: 'n', report: failed },
+    { id: 'n', report: { ...failed, error: { code: 'S2S_LIMIT', message: error.message, step: 'connect' } } },
     { id: 'n', report: open }
   ],
   downgrade: [{ id: 'n', peer, from: 'sasl-external', to: 'tls-dialback', because: 'so' }],
