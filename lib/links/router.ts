@@ -128,7 +128,7 @@ export class Router {
     for (const route of this.#routes.values()) if (route.pair.sender === domain || route.pair.target === domain) route.clear(error)
   }
 
-  /** Resolves when no stanza waits in any queue. */
+  /** Resolves when every stanza has met its end. */
   async drained(): Promise<void> {
     await Promise.all([...this.#routes.values()].map(route => route.drained()))
   }

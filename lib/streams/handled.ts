@@ -12,8 +12,8 @@ export class HandledStanzas {
   #handled: number | undefined
   /** How many have come, handled or not. */
   #received = 0
-  /** How many had come when the peer asked, of requests that could not be answered in full. */
-  #owed: number[] = []
+  /** How many had come when the peer asked, of requests that could not be answered in full: each once, in order. */
+  readonly #owed: number[] = []
   #stream: XmlStream | undefined
   #isBusy = false
   #isInHand = false
@@ -99,8 +99,8 @@ export class HandledStanzas {
   #done(): void {
     const handled = this.handled + 1
     this.#handled = handled
-    if ((this.#owed[0] ?? Infinity) > handled) return
-    this.#owed = this.#owed.filter(each => each > handled)
+    if (this.#owed[0] !== handled) return
+    this.#owed.shift()
     this.#say()
   }
 

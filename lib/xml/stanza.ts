@@ -74,9 +74,9 @@ class FramedStanza implements Stanza {
     const from = header.from === undefined ? this.from : readAddress(header.from)
     const to = header.to === undefined ? this.to : readAddress(header.to)
     const written = {
-      ...header,
-      ...(header.from === undefined ? {} : { from: addressText(from) }),
-      ...(header.to === undefined ? {} : { to: addressText(to) })
+      ...(header.id === undefined ? {} : { id: header.id }),
+      ...(header.from === undefined ? {} : { from: from.text }),
+      ...(header.to === undefined ? {} : { to: to.text })
     }
     const stanza = new FramedStanza(this.#frame.readdressed(written), this.name, from, to)
     if (this.#element !== undefined) stanza.#element = buildTree(serializeAlone(withHeader(this.#element, written)), new Map())
@@ -96,8 +96,9 @@ export function withHeader(element: Element, header: Readdressing): Element {
   return root
 }
 
+/** Under the one spelling of its domain. */
 function readAddress(text: string): Address {
   const address = parseAddress(text)
   if (address === undefined) throw new FederationError('S2S_ADDRESS', { detail: 'a stanza was readdressed to what is no address' })
-  return address
+  return { ...address, text: addressText(address) }
 }

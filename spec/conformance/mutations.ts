@@ -351,7 +351,7 @@ export const mutations: readonly Mutation[] = [
     id: 'XEP0198-4-c',
     file: 'lib/streams/handled.ts',
     find: 'this.#owed.push(this.#received)',
-    replace: 'this.#owed = []',
+    replace: 'this.#owed.pop()',
     specs: ['spec/links/slow-handlers.spec.ts']
   },
   {

@@ -79,4 +79,18 @@ describe('what is given to send', () => {
       assert.equal((await rejection(a.send(value as never))).code, 'S2S_ADDRESS')
     assert.equal(a.links().length, 1)
   })
+
+  it('[ENG-NAME-b] may be a stanza that was received and readdressed in any spelling, without its element having been asked for', async () => {
+    const ends: string[] = []
+    const c = await world.engine('c.example', {
+      onStanza: async stanza => {
+        ends.push(await c.send(stanza.readdressed({ from: 'X@C.Example./Res', to: 'Y@B.example.' })))
+        ends.push((await rejection(c.send(stanza))).code)
+      }
+    })
+    await world.run(a.send(message('a@A.example.', 'c@C.EXAMPLE', 'hi')))
+    await world.clock.settle()
+    assert.deepEqual(received, ['hi'])
+    assert.deepEqual(ends, ['acknowledged', 'S2S_NOT_HOSTED'])
+  })
 })
