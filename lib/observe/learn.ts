@@ -2,9 +2,9 @@ import { FederationError } from '../errors.ts'
 import type { FederationEvents } from '../model/events.ts'
 import type { Guard } from '../model/policy.ts'
 import type { PairStatus } from '../model/report.ts'
-import { isThenable } from '../model/thenable.ts'
 import { CertificatesSeen } from './certificates-seen.ts'
 import type { Observer } from './observer.ts'
+import { hearRejection } from './rejection.ts'
 
 /** What an engine and its guards remember of each pair that was authenticated: its first listener. */
 export function learner(guards: () => readonly Guard[], observer: Observer): (detail: FederationEvents['pair-authenticated']) => void {
@@ -23,7 +23,7 @@ function teach(guard: Guard, pair: PairStatus, observer: Observer): void {
   }
   try {
     const learned: unknown = guard.learn?.(pair)
-    if (isThenable(learned)) Promise.resolve(learned).catch(failed)
+    hearRejection(learned, failed)
   } catch (cause) {
     failed(cause)
   }

@@ -1,5 +1,5 @@
 import type { FederationEvents } from '../model/events.ts'
-import { isThenable } from '../model/thenable.ts'
+import { hearRejection } from './rejection.ts'
 
 type Listener<E extends keyof FederationEvents> = (detail: FederationEvents[E]) => unknown
 
@@ -30,7 +30,7 @@ export class Listeners {
   #call<E extends keyof FederationEvents>(event: E, listener: Listener<E>, detail: FederationEvents[E]): void {
     try {
       const result = listener(detail)
-      if (isThenable(result)) Promise.resolve(result).catch((error: unknown) => this.#failed(event, error))
+      hearRejection(result, error => this.#failed(event, error))
     } catch (error) {
       this.#failed(event, error)
     }

@@ -84,7 +84,7 @@ export class MetricsRecorder {
 }
 
 /** A metric system whose methods are async ones, although none is asked for: what they return is heard. */
-class Heard implements Metrics {
+export class Heard implements Metrics {
   readonly #metrics: { readonly [K in keyof Metrics]: (...by: Parameters<Metrics[K]>) => unknown }
   readonly #heard: (result: unknown) => void
 

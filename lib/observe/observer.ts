@@ -1,10 +1,10 @@
 import { FederationError } from '../errors.ts'
 import type { FederationEvents } from '../model/events.ts'
 import type { Logger, Metrics } from '../model/plugs.ts'
-import { isThenable } from '../model/thenable.ts'
 import { publish } from './channels.ts'
 import { writeLine } from './log.ts'
 import { MetricsRecorder } from './metrics.ts'
+import { hearRejection } from './rejection.ts'
 import { Traffic } from './traffic.ts'
 
 export interface ObserverParts {
@@ -56,9 +56,7 @@ export class Observer {
   }
 
   #guarded(event: keyof FederationEvents, what: string, run: (heard: (result: unknown) => void) => void): void {
-    const heard = (result: unknown): void => {
-      if (isThenable(result)) Promise.resolve(result).catch((cause: unknown) => this.failed(event, cause, what))
-    }
+    const heard = (result: unknown): void => hearRejection(result, cause => this.failed(event, cause, what))
     try {
       run(heard)
     } catch (cause) {

@@ -1,7 +1,8 @@
 import type { Direction } from '../model/level.ts'
 import type { Metrics } from '../model/plugs.ts'
 import type { Delivery } from '../model/stanza.ts'
-import { METRICS } from './metrics.ts'
+import { Heard, METRICS } from './metrics.ts'
+import { hearRejection } from './rejection.ts'
 
 const SENT = {
   outgoing: { written: { direction: 'outgoing', fate: 'written' }, acknowledged: { direction: 'outgoing', fate: 'acknowledged' } },
@@ -17,9 +18,9 @@ export class Traffic {
   readonly #pending = { queued: 0, unacknowledged: 0 }
   #isToTell = false
 
-  /** @param failed told of what the metrics throw */
+  /** @param failed told of what the metrics throw or reject with */
   constructor(metrics: Metrics | undefined, failed: (cause: unknown) => void) {
-    this.#metrics = metrics
+    this.#metrics = metrics === undefined ? undefined : new Heard(metrics, result => hearRejection(result, failed))
     this.#failed = failed
   }
 

@@ -98,4 +98,16 @@ describe('the metrics of stanzas', () => {
     await send(a, 'a.example', 'b.example', 1)
     assert.ok(warnings.includes('the metrics threw on a stanza'))
   })
+
+  it('end no process when they are async and reject: each is a warning, and the stanza arrives', async () => {
+    const rejects = (): void => Promise.reject(new Error('statsd is down')) as unknown as undefined
+    const metrics: Metrics = { count: rejects, gauge: rejects, observe: rejects }
+    const details = new Set<string | undefined>()
+    await world.engine('b.example')
+    const a = await world.engine('a.example', { metrics })
+    a.on('warning', ({ error }) => details.add(error.detail))
+    await send(a, 'a.example', 'b.example', 1)
+    await world.clock.settle()
+    assert.ok(details.has('the metrics threw on a stanza'), [...details].join())
+  })
 })
