@@ -5,8 +5,8 @@ import type { XmlStream } from '../xml/stream.ts'
 import type { IncomingNegotiation } from './negotiation.ts'
 
 /**
- * The polite end of an incoming stream: what we have sent on it is acknowledged, for a while where somebody is in a hurry; then our closing tag goes, and what the
- * peer still sends is served until its own comes, for a while (RFC 6120 §4.4).
+ * The polite end of an incoming stream: what we have sent on it is acknowledged, for a while where somebody is in a hurry; then our
+ * closing tag goes, and what the peer still sends is served until its own comes, for a while (RFC 6120 §4.4).
  */
 export class Farewell {
   readonly #n: IncomingNegotiation

@@ -3,6 +3,7 @@ import { ackError, judgeAck, readResumption, wireCount } from '../rules/stream-m
 import type { Resumption, SentCounts } from '../rules/stream-management.ts'
 import type { ElementFrame } from '../xml/framer.ts'
 import { NS_SM } from '../xml/namespaces.ts'
+import { News } from '../xml/news.ts'
 import type { Taken } from '../xml/outbox.ts'
 import { escapeAttribute } from '../xml/writer.ts'
 import { AckRequests } from './ack-requests.ts'
@@ -13,7 +14,6 @@ import { KeptStream } from './kept-stream.ts'
 import { abandon, LostStream } from './lost-stream.ts'
 import type { Remains } from './lost-stream.ts'
 import { Ledger, Unacknowledged, unlucky } from './unacknowledged.ts'
-import { Watchers } from './watchers.ts'
 
 /**
  * Stream management (XEP-0198) for the stanzas that we send on one stream: which of them the peer has taken responsibility for.
@@ -30,7 +30,7 @@ export class Acknowledgements {
   #sent = 0
   #acknowledged = 0
   readonly #requests: AckRequests
-  readonly #watchers = new Watchers()
+  readonly #changed = new News()
   #resumption: Resumption | undefined
   #remains: Remains | undefined
 
@@ -86,7 +86,7 @@ export class Acknowledgements {
 
   /** Resolves when more may be sent, or nothing will ever be. */
   async room(): Promise<void> {
-    while (this.full) await this.#watchers.change()
+    while (this.full) await this.#changed.wait()
   }
 
   /** Whether the peer still owes acknowledgements. */
@@ -97,7 +97,7 @@ export class Acknowledgements {
   /** Asks for what is unacknowledged, and resolves when nothing is, or will ever be acknowledged. */
   async settled(): Promise<void> {
     if (this.pending) this.#requests.askForAll()
-    while (this.pending) await this.#watchers.change()
+    while (this.pending) await this.#changed.wait()
   }
 
   send(consignment: Consignment, ended: Ended): void {
@@ -173,7 +173,7 @@ export class Acknowledgements {
     this.#remains = undefined
     this.#requests.rest()
     abandon(this.#unacknowledged.takeAll(), cause)
-    this.#watchers.tell()
+    this.#changed.tell()
   }
 
   readonly #write = (consignment: Consignment, taken: Taken): void => {
@@ -205,7 +205,7 @@ export class Acknowledgements {
     this.#countReceived()
     this.#requests.rest()
     if (this.pending) this.#requests.ask()
-    this.#watchers.tell()
+    this.#changed.tell()
   }
 
   /** `<resumed/>`: what the peer has not counted is sent again. */
@@ -226,7 +226,7 @@ export class Acknowledgements {
     this.#state = 'on'
     for (const one of this.#unacknowledged.all) one.writeTo(this.#write)
     if (this.pending) this.#requests.ask()
-    this.#watchers.tell()
+    this.#changed.tell()
   }
 
   /** `<failed/>` after `<resume/>`: what the peer has not counted before it forgot the stream is in doubt. */
@@ -241,7 +241,7 @@ export class Acknowledgements {
     this.#acknowledged = 0
     this.#requests.startFrom(0)
     this.enable()
-    this.#watchers.tell()
+    this.#changed.tell()
   }
 
   /** `<failed/>`: the stream goes on as one that was never managed. */
@@ -249,13 +249,13 @@ export class Acknowledgements {
     this.#state = 'off'
     this.#requests.rest()
     for (const one of this.#unacknowledged.takeAll()) one.conclude('written')
-    this.#watchers.tell()
+    this.#changed.tell()
   }
 
   #acknowledge(h: unknown): void {
     const more = this.#take(h)
     this.#requests.answered({ isOwed: this.pending, hasMoved: more > 0 })
-    if (more > 0) this.#watchers.tell()
+    if (more > 0) this.#changed.tell()
   }
 
   /** So many have been handled by the peer. */

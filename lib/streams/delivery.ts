@@ -5,13 +5,13 @@ import type { DomainPair } from '../model/domain.ts'
 import type { Timer } from '../model/plugs.ts'
 import type { PairStatus } from '../model/report.ts'
 import type { Stanza } from '../model/stanza.ts'
+import { News } from '../xml/news.ts'
 import { detachStanza } from '../xml/stanza.ts'
 import type { XmlStream } from '../xml/stream.ts'
 import { HandledStanzas } from './handled.ts'
 import { Handler } from './handler.ts'
 import type { OnStanza, Place } from './handler.ts'
 import type { OrderedStream, PairOrder } from './pair-order.ts'
-import { Watchers } from './watchers.ts'
 
 /** A stanza that waits for the handler to finish with those before it. */
 interface Waiting {
@@ -67,7 +67,7 @@ export class Delivery implements OrderedStream {
   /** How many of each pair, by `pairKey`. */
   readonly #waitingOf = new Map<string, number>()
   #waitingBytes = 0
-  readonly #watchers = new Watchers()
+  readonly #changed = new News()
 
   constructor(onStanza: OnStanza, order: PairOrder<Delivery>, server: Surroundings) {
     this.handled = new HandledStanzas(server.clock)
@@ -134,7 +134,7 @@ export class Delivery implements OrderedStream {
 
   /** The reader has found nothing more to read. */
   rest(): void {
-    if (!this.#watchers.isEmpty) this.#watchers.tell()
+    this.#changed.tell()
   }
 
   hasLeft(key: string): boolean {
@@ -164,7 +164,7 @@ export class Delivery implements OrderedStream {
     this.handled.end()
     this.#order.end(this)
     this.#stopWaiting()
-    this.#watchers.tell()
+    this.#changed.tell()
     this.#forget()
   }
 
@@ -209,7 +209,7 @@ export class Delivery implements OrderedStream {
         break
       }
     }
-    this.#watchers.tell()
+    this.#changed.tell()
     this.#forget()
   }
 
@@ -255,7 +255,7 @@ export class Delivery implements OrderedStream {
       const look = (): void => {
         const left = [...others].find(each => each.hasLeft(key))
         if (left === undefined) done()
-        else if (left.#isBusy || !left.#isRead) left.#watchers.add(look)
+        else if (left.#isBusy || !left.#isRead) void left.#changed.wait().then(look)
         else pause = clock.setTimeout(look, QUIET)
       }
       const timer = clock.setTimeout(() => {
@@ -268,7 +268,7 @@ export class Delivery implements OrderedStream {
   }
 
   async #until(isSo: () => boolean): Promise<void> {
-    while (!isSo() && !this.#isOver) await this.#watchers.change()
+    while (!isSo() && !this.#isOver) await this.#changed.wait()
   }
 }
 
